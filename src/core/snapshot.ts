@@ -1,0 +1,110 @@
+import type { Phase } from "./phase.js";
+
+/**
+ * All there is to know about the running server, as one read-only value. The status store is its only writer;
+ * every output (log fields, /readyz, /metrics, /status, the page, the exit code) is a pure view of it.
+ *
+ * `...At` fields are wall-clock milliseconds since the epoch (for people and metrics).
+ */
+export type ServiceStateName = "Waiting" | "Starting" | "Ready" | "Stopping" | "Stopped" | "Backoff" | "Failed";
+export const serviceStateNames: readonly ServiceStateName[] = [
+  "Waiting",
+  "Starting",
+  "Ready",
+  "Stopping",
+  "Stopped",
+  "Backoff",
+  "Failed",
+];
+
+export interface ExitView {
+  /** the exit code, 128+n for a signal */
+  readonly code: number;
+  readonly signal?: string;
+  readonly at: number;
+}
+
+export interface InstanceView {
+  readonly id: string;
+  readonly state: ServiceStateName;
+  readonly since: number;
+  readonly pid?: number;
+  /** why it is in this state, in words: "waiting for cache to be ready", "readiness probe: connection refused" */
+  readonly reason: string;
+  readonly restarts: number;
+  readonly lastExit?: ExitView;
+  /** Stopping: when it will be killed; Backoff: when it starts again */
+  readonly until?: number;
+}
+
+export interface ServiceView {
+  readonly name: string;
+  readonly type: "long-running" | "oneshot";
+  readonly required: boolean;
+  readonly dependsOn: Readonly<Record<string, string>>;
+  readonly listeners: readonly string[];
+  /** the state of the least advanced instance; what dependents and readiness see */
+  readonly state: ServiceStateName;
+  readonly since: number;
+  readonly reason: string;
+  /** ready, or completed when it is a oneshot */
+  readonly ready: boolean;
+  readonly instances: readonly InstanceView[];
+  /** cumulative; by what made them necessary */
+  readonly restartsByReason: Readonly<Record<string, number>>;
+  readonly wave: number;
+}
+
+export interface ListenerView {
+  readonly name: string;
+  /** "tcp 0.0.0.0:8080", "unix /run/app.sock" */
+  readonly address: string;
+  readonly services: readonly string[];
+}
+
+export interface StopWaveView {
+  readonly services: readonly string[];
+  /** when its services are killed */
+  readonly deadlineAt: number;
+  readonly graceMs: number;
+  readonly done: boolean;
+}
+
+export interface ShutdownView {
+  /** what asked for it: "SIGTERM", "SIGINT", "preStop", "service web failed", ... */
+  readonly cause: string;
+  readonly requestedAt: number;
+  readonly deadlineAt: number;
+  readonly lameDuckUntil?: number;
+  readonly waves: readonly StopWaveView[];
+  /** services that had to be killed */
+  readonly killed: readonly string[];
+}
+
+export interface Snapshot {
+  /** grows by one with every change */
+  readonly revision: number;
+  readonly phase: Phase;
+  readonly phaseSince: number;
+  readonly startedAt: number;
+  readonly generation: number;
+  readonly release: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly services: readonly ServiceView[];
+  readonly listeners: readonly ListenerView[];
+  readonly shutdown?: ShutdownView;
+  readonly exitCode?: number;
+  readonly orphansReaped: number;
+  readonly supervisorRestarts: number;
+  /** what readiness.duringDrain says, resolved for now: ready while in the lame duck */
+  readonly readyDuringDrain: boolean;
+}
+
+/** A phase change, as /events, the log and the library's watch see it. */
+export interface Transition {
+  readonly from: Phase;
+  readonly to: Phase;
+  readonly event: string;
+  readonly at: number;
+}

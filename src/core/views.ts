@@ -1,0 +1,42 @@
+import { phaseFacts, phases } from "./phase.js";
+import type { ServiceView, Snapshot } from "./snapshot.js";
+
+/** One line of `/readyz?verbose`: a named check with its verdict and its reason. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly reason: string;
+}
+
+export interface HealthView {
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+}
+
+/** Alive until Terminated: the supervisor's own loop answers; a service's health never counts. */
+export function liveness(snapshot: Snapshot): HealthView {
+  const ok = phaseFacts[snapshot.phase].live;
+  return health([{ name: "phase", ok, reason: snapshot.phase }]);
+}
+
+/** Ready when the phase allows it and every required service is. */
+export function readiness(snapshot: Snapshot): HealthView {
+  const rule = phaseFacts[snapshot.phase].ready;
+  const phaseOk = rule === "services" || (rule === "drain" && snapshot.readyDuringDrain);
+  return health([{ name: "phase", ok: phaseOk, reason: snapshot.phase }, ...snapshot.services.map(serviceCheck)]);
+}
+
+/** Started once Running was reached; stays so. */
+export function startup(snapshot: Snapshot): HealthView {
+  const ok = phases.indexOf(snapshot.phase) >= phases.indexOf("Running");
+  return health([{ name: "phase", ok, reason: snapshot.phase }, ...(ok ? [] : snapshot.services.map(serviceCheck))]);
+}
+
+function serviceCheck(service: ServiceView): Check {
+  const reason = service.reason === "" ? service.state : `${service.state}: ${service.reason}`;
+  return { name: `service/${service.name}`, ok: service.ready || !service.required, reason };
+}
+
+function health(checks: readonly Check[]): HealthView {
+  return { ok: checks.every((check) => check.ok), checks };
+}
