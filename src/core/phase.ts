@@ -52,14 +52,42 @@ export interface PhaseFacts {
 
 export const phaseFacts: Readonly<Record<Phase, PhaseFacts>> = {
   Setup: { meaning: "created with a valid plan; signals are caught", ready: "no", live: true },
-  Bootstrap: { meaning: "binding or receiving the listening sockets, opening the control socket", ready: "no", live: true },
-  BootstrapComplete: { meaning: "starting services in waves until the required ones are ready", ready: "no", live: true },
-  Running: { meaning: "all required services have been ready; waiting for something to happen", ready: "services", live: true },
+  Bootstrap: {
+    meaning: "binding or receiving the listening sockets, opening the control socket",
+    ready: "no",
+    live: true,
+  },
+  BootstrapComplete: {
+    meaning: "starting services in waves until the required ones are ready",
+    ready: "no",
+    live: true,
+  },
+  Running: {
+    meaning: "all required services have been ready; waiting for something to happen",
+    ready: "services",
+    live: true,
+  },
   GracefulUpgradeTransferringFds: { meaning: "offering the sockets to a successor", ready: "services", live: true },
-  GracefulUpgradeCloseTimeout: { meaning: "probation: both generations serve, the successor is watched", ready: "services", live: true },
-  GracefulTerminate: { meaning: "lame duck: serving on while the endpoints forget this pod", ready: "drain", live: true },
-  ShutdownStarted: { meaning: "fixing the shutdown plan from the instant the stop was asked for", ready: "no", live: true },
-  ShutdownGracePeriod: { meaning: "stopping services in reverse order against absolute deadlines", ready: "no", live: true },
+  GracefulUpgradeCloseTimeout: {
+    meaning: "probation: both generations serve, the successor is watched",
+    ready: "services",
+    live: true,
+  },
+  GracefulTerminate: {
+    meaning: "lame duck: serving on while the endpoints forget this pod",
+    ready: "drain",
+    live: true,
+  },
+  ShutdownStarted: {
+    meaning: "fixing the shutdown plan from the instant the stop was asked for",
+    ready: "no",
+    live: true,
+  },
+  ShutdownGracePeriod: {
+    meaning: "stopping services in reverse order against absolute deadlines",
+    ready: "no",
+    live: true,
+  },
   ShutdownRuntimes: { meaning: "killing and reaping what is left, flushing logs", ready: "no", live: true },
   Terminated: { meaning: "over; the exit code is final", ready: "no", live: false },
 };
