@@ -1,0 +1,24 @@
+import type { Exit } from "../core/service-state.js";
+import type { NotifyMessage, ProbeContext, ResourceUsage, SignalScope } from "./ports.js";
+
+/** What a running body says. `exited` comes once, last. */
+export type BodyEvent = NotifyMessage | { readonly kind: "exited"; readonly exit: Exit; readonly usage?: ResourceUsage };
+
+export type StartResult =
+  | { readonly ok: true; readonly pid?: number }
+  /** `code`: what a shell would exit with, 127 or 126 */
+  | { readonly ok: false; readonly reason: string; readonly code: number };
+
+/** What a service instance is made of: a process, or a function of this process. One id is one life. */
+export interface Body {
+  start(id: string, index: number, receive: (event: BodyEvent) => void): Promise<StartResult>;
+  /** takes up a life that an earlier supervisor began */
+  resume(id: string, pid: number, receive: (event: BodyEvent) => void): void;
+  /** number of processes reached */
+  signal(id: string, signal: string, scope: SignalScope): Promise<number>;
+  /** runs the stop command; resolves when it ended or the signal aborted */
+  stopCommand(id: string, command: readonly string[], signal: AbortSignal): Promise<void>;
+  /** the life is over and dealt with: nothing of it is needed any more */
+  ended(id: string): void;
+  probeContext(id: string): ProbeContext;
+}

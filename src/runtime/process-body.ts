@@ -1,0 +1,170 @@
+import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
+import type { Body, BodyEvent, StartResult } from "./body.js";
+import type { BoundListener, Init, InitEvent, ProbeContext, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
+
+/** What a service's listeners add to its command: fds, variables, filled placeholders. */
+export interface PassedListeners {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly pidEnv: readonly string[];
+  readonly fds: readonly { readonly target: number; readonly fd: number }[];
+}
+
+export interface ProcessWorld {
+  readonly init: Init;
+  readonly wiring: Wiring;
+  /** the environment services inherit */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly listeners: ReadonlyMap<string, BoundListener>;
+  readonly pass: (argv: readonly string[], env: Readonly<Record<string, string>>, listeners: readonly BoundListener[]) => PassedListeners;
+}
+
+/** Brings the init's exits to the body that started the process. */
+export class ExitRouter {
+  readonly #receivers = new Map<string, (event: Extract<InitEvent, { kind: "exited" }>) => void>();
+
+  expect(id: string, receive: (event: Extract<InitEvent, { kind: "exited" }>) => void): void {
+    this.#receivers.set(id, receive);
+  }
+
+  /** False: nobody waits for this process (a probe's or a stop command's, or of an earlier supervisor). */
+  deliver(event: Extract<InitEvent, { kind: "exited" }>): boolean {
+    const receive = this.#receivers.get(event.id);
+    this.#receivers.delete(event.id);
+    receive?.(event);
+    return receive !== undefined;
+  }
+}
+
+/** A service that is a process, started by the init. */
+export function processBody(service: ServiceSpec, spec: ProcessSpec, world: ProcessWorld, exits: ExitRouter): Body {
+  const { init, wiring } = world;
+  const wires = new Map<string, ServiceWires>();
+  const baseEnv = mergeEnv(world.env, spec.env);
+
+  const wireSpec = (id: string): WireSpec => {
+    const probe = service.readinessProbe?.action;
+    const notifyFd = probe?.kind === "notify" ? probe.fd : undefined;
+    return {
+      service: service.name,
+      id,
+      output: spec.output,
+      lines: [service.readinessProbe, service.startupProbe].some((each) => each?.action.kind === "log"),
+      notifySocket: probe?.kind === "notify" && notifyFd === undefined,
+      ...(notifyFd === undefined ? {} : { notifyFd }),
+    };
+  };
+
+  const expectExit = (id: string, receive: (event: BodyEvent) => void): void =>
+    exits.expect(id, (event) => receive({ kind: "exited", exit: event.status, usage: event.usage }));
+
+  return {
+    async start(id, index, receive): Promise<StartResult> {
+      let wired: ServiceWires;
+      try {
+        wired = wiring.connect(wireSpec(id), receive);
+      } catch (error) {
+        return { ok: false, reason: `cannot connect its output: ${(error as Error).message}`, code: 126 };
+      }
+      wires.set(id, wired);
+      const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
+      const passed = world.pass(spec.command, baseEnv, bound);
+      const env = [
+        ...Object.entries({ ...baseEnv, ...passed.env }).map(([name, value]) => `${name}=${value}`),
+        `PINGORA_ENTRY_SERVICE=${service.name}`,
+        `PINGORA_ENTRY_INSTANCE=${index}`,
+        ...wired.env,
+      ];
+      for (const { name, fd } of wired.kept) void init.hold(name, fd);
+      expectExit(id, receive);
+      const result = await init.spawn(id, {
+        ...spawnContext(spec),
+        argv: passed.argv,
+        env,
+        pidEnv: passed.pidEnv,
+        ...(spec.umask === undefined ? {} : { umask: spec.umask }),
+        ...(spec.nice === undefined ? {} : { nice: spec.nice }),
+        ...(spec.oomScoreAdj === undefined ? {} : { oomScoreAdj: spec.oomScoreAdj }),
+        limits: spec.limits,
+        newSession: true,
+        tty: spec.tty,
+        fds: [...passed.fds, ...wired.fds],
+      });
+      wired.started(result.ok ? result.pid : undefined);
+      if (result.ok) return result;
+      return { ok: false, ...spawnFailure(result.stage, result.errno, spec) };
+    },
+    resume(id, _pid, receive) {
+      expectExit(id, receive);
+      wires.set(id, wiring.resume(wireSpec(id), init.recovered.held, receive));
+    },
+    signal: (id, signal, scope) => init.signal(id, signal, scope),
+    async stopCommand(id, command, signal) {
+      const ownId = `${id}!stop`;
+      const ended = new Promise<void>((resolve) => exits.expect(ownId, () => resolve()));
+      const spawn: SpawnSpec = {
+        ...spawnContext(spec),
+        argv: command,
+        env: [...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), `PINGORA_ENTRY_SERVICE=${service.name}`],
+        pidEnv: [],
+        limits: [],
+        newSession: true,
+        tty: false,
+        fds: [],
+      };
+      if ((await init.spawn(ownId, spawn)).ok) {
+        const gaveUp = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        await Promise.race([ended, gaveUp]);
+        if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
+      }
+      init.forget(ownId);
+    },
+    ended(id) {
+      const wired = wires.get(id);
+      wires.delete(id);
+      for (const { name } of wired?.kept ?? []) init.release(name);
+      wired?.close();
+      init.forget(id);
+    },
+    probeContext(id): ProbeContext {
+      return { id, env: Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), ...spawnContext(spec) };
+    },
+  };
+}
+
+function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
+  return {
+    ...(spec.workingDirectory === undefined ? {} : { cwd: spec.workingDirectory }),
+    ...(spec.identity === undefined ? {} : { identity: spec.identity }),
+  };
+}
+
+/** The supervisor's own variables are no business of a service. */
+function mergeEnv(inherited: Readonly<Record<string, string | undefined>>, own: ProcessSpec["env"]): Record<string, string> {
+  const merged: Record<string, string> = {};
+  for (const [name, value] of Object.entries({ ...inherited, ...own })) {
+    if (value !== null && value !== undefined && !(name.startsWith("PINGORA_ENTRY_") && own[name] === undefined)) merged[name] = value;
+  }
+  return merged;
+}
+
+const spawnErrors: Readonly<Record<string, string>> = {
+  ENOENT: "not found",
+  EACCES: "permission denied",
+  ENOEXEC: "not an executable format",
+  ENOTDIR: "a part of the path is no directory",
+  E2BIG: "arguments and environment are too long",
+  EPERM: "not permitted",
+  EAGAIN: "no more processes allowed (limit nproc or the container's pids limit)",
+  ENOMEM: "out of memory",
+};
+
+function spawnFailure(stage: string, errno: string, spec: ProcessSpec): { readonly reason: string; readonly code: number } {
+  const words = spawnErrors[errno] ?? errno;
+  if (stage === "exec") {
+    const file = spec.command[0] ?? "";
+    return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126 };
+  }
+  const what = stage === "cwd" ? `change to directory "${spec.workingDirectory}"` : stage === "fork" ? "start a process" : `set ${stage}`;
+  return { reason: `cannot ${what}: ${words}`, code: 126 };
+}

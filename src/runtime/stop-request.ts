@@ -1,0 +1,78 @@
+import type { Exit } from "../core/service-state.js";
+
+/** What asked the server to stop, and what has been decided since. Plain data: it survives a restart of the supervisor. */
+export interface StopRecord {
+  /** the first of preStop and SIGTERM, or the failure; CLOCK_MONOTONIC ms. All deadlines count from here */
+  readonly requestedAt: number;
+  readonly requestedWall: number;
+  /** "SIGTERM", "preStop", "service web failed", ... */
+  readonly cause: string;
+  /** from outside (signal, hook, request), not by a failure */
+  readonly requested: boolean;
+  /** the runtime itself wants us to end: a signal came, not only a hook */
+  readonly signalled: boolean;
+  /** every deadline is now */
+  readonly hurried: boolean;
+  /** where the lame duck began; undefined when the stop skips it */
+  readonly lameDuckFrom?: number;
+  /** our own failure decides the exit code */
+  readonly own?: number;
+  readonly fatal?: Exit;
+}
+
+/** The one stop a server makes. The first cause wins; later ones can only hasten it. */
+export class StopRequest {
+  #record: StopRecord | undefined;
+  readonly #hurry = new AbortController();
+  #waiters: (() => void)[] = [];
+  readonly #changed: () => void;
+
+  constructor(record: StopRecord | undefined, changed: () => void) {
+    this.#record = record;
+    this.#changed = changed;
+    if (record?.hurried) this.#hurry.abort();
+  }
+
+  get record(): StopRecord | undefined {
+    return this.#record;
+  }
+
+  /** Aborts when every deadline has moved to now. */
+  get hurry(): AbortSignal {
+    return this.#hurry.signal;
+  }
+
+  /** Keeps the first cause; a second one adds what it knows. */
+  begin(record: Omit<StopRecord, "hurried">): StopRecord {
+    const before = this.#record;
+    if (before === undefined) this.#put({ ...record, hurried: false });
+    else if (record.signalled && !before.signalled) this.#put({ ...before, signalled: true });
+    return this.#record ?? { ...record, hurried: false };
+  }
+
+  /** The stop was undone before anything was stopped. */
+  cancel(): void {
+    this.#put(undefined);
+  }
+
+  hastens(): void {
+    if (this.#record === undefined || this.#record.hurried) return;
+    this.#put({ ...this.#record, hurried: true });
+    this.#hurry.abort();
+  }
+
+  /** Resolves when a signal, not only a hook, has asked; at once when it already has. */
+  signalled(signal: AbortSignal): Promise<void> {
+    if (this.#record?.signalled) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  #put(record: StopRecord | undefined): void {
+    this.#record = record;
+    if (record?.signalled) for (const wake of this.#waiters.splice(0)) wake();
+    this.#changed();
+  }
+}
