@@ -1,0 +1,176 @@
+// Compiles the two native parts: the init (PID 1) and the addon. `node scripts/native.mjs [--sanitize] [--arch arm64] [--quiet]`
+//   dist/bin/pingora-entry, dist/bin/addon.node     this machine's architecture, `cc` (CC overrides)
+//   dist/arm64/...                                  --arch: cross-compiled by `zig cc` (ZIG names the program)
+//   build/sanitize/...                              --sanitize: with ASAN and UBSAN, for tests
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { delimiter, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(import.meta.dirname, "..");
+const warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
+const sanitizers = [
+  "-g",
+  "-O1",
+  "-fno-omit-frame-pointer",
+  "-fsanitize=address,undefined",
+  "-fno-sanitize-recover=all",
+];
+const zigTargets = { arm64: "aarch64-linux", x64: "x86_64-linux" };
+
+const noCompiler = `no C compiler found, one is needed (gcc or clang, with headers; CC may name it)
+  Debian, Ubuntu:  apt-get install gcc libc6-dev
+  Alpine:          apk add gcc musl-dev
+  Fedora, RHEL:    dnf install gcc glibc-static`;
+
+/** What compiles each part, without sources and output. Flags of the init are its own: src/native/init/flags.json. */
+function parts({ sanitize, cross }) {
+  const own = join(root, "src/native/init/flags.json");
+  const init = existsSync(own) ? JSON.parse(readFileSync(own, "utf8")) : {};
+  const optimize = sanitize ? sanitizers : ["-O2"];
+  return [
+    {
+      folder: "src/native/init",
+      output: "pingora-entry",
+      compile: [
+        ...warnings,
+        ...(sanitize ? sanitizers : (init.compile ?? ["-O2"])),
+        ...(cross ? [`--target=${cross}-musl`] : []),
+      ],
+      link: sanitize ? [] : (init.link ?? []),
+      // ASAN cannot be linked statically
+      static: !sanitize,
+    },
+    {
+      folder: "src/native/addon",
+      output: "addon.node",
+      // the Node-API symbols are found in the running Node when it loads the addon
+      compile: [
+        ...warnings,
+        ...optimize,
+        "-fPIC",
+        "-fvisibility=hidden",
+        ...(cross ? [`--target=${cross}-gnu.2.28`] : []),
+      ],
+      link: ["-shared", "-I", join(root, "node_modules/node-api-headers/include")],
+      static: false,
+    },
+  ];
+}
+
+function sourcesOf(folder) {
+  const files = readdirSync(join(root, folder)).map((file) => join(root, folder, file));
+  return {
+    compiled: files.filter((file) => file.endsWith(".c")).sort(),
+    watched: [...files.filter((file) => /\.(c|h|json)$/.test(file)), fileURLToPath(import.meta.url)],
+  };
+}
+
+function onPath(program) {
+  if (program.includes("/")) return existsSync(program);
+  return (process.env.PATH ?? "").split(delimiter).some((folder) => folder !== "" && existsSync(join(folder, program)));
+}
+
+/** The command that compiles, as argv. */
+function compiler(cross) {
+  if (cross) {
+    if (process.env.ZIG) return [process.env.ZIG, "cc"];
+    if (onPath("zig")) return ["zig", "cc"];
+    if (onPath("python3")) return ["python3", "-m", "ziglang", "cc"];
+    throw new Error("no zig found, one is needed to cross-compile: `pip install ziglang`, or ZIG=/path/to/zig");
+  }
+  if (process.env.CC) {
+    const argv = process.env.CC.split(" ").filter(Boolean);
+    if (!onPath(argv[0])) throw new Error(`CC is "${process.env.CC}", which is not there`);
+    return argv;
+  }
+  const found = ["cc", "gcc", "clang"].find(onPath);
+  if (!found) throw new Error(noCompiler);
+  return [found];
+}
+
+function run(argv) {
+  return new Promise((done, fail) => {
+    const child = spawn(argv[0], argv.slice(1), { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    child.stdout.on("data", (chunk) => (output += chunk));
+    child.stderr.on("data", (chunk) => (output += chunk));
+    child.on("error", fail);
+    child.on("close", (code) => done({ code, output }));
+  });
+}
+
+/** A change of flags or compiler rebuilds as a change of sources does. */
+function isFresh(output, stamp, key, watched) {
+  if (!existsSync(output) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== key) return false;
+  const built = statSync(output).mtimeMs;
+  return watched.every((file) => statSync(file).mtimeMs < built);
+}
+
+async function buildPart(part, cc, outdir, log) {
+  const { compiled, watched } = sourcesOf(part.folder);
+  if (compiled.length === 0) return undefined;
+  const output = join(outdir, part.output);
+  const name = relative(root, output);
+  const arguments_ = [...part.compile, ...compiled.map((file) => relative(root, file)), ...part.link];
+  const stamp = join(root, "build/native", `${name.replaceAll("/", "-")}.stamp`);
+  const key = createHash("sha256")
+    .update(JSON.stringify([cc, arguments_, part.static]))
+    .digest("hex");
+  if (isFresh(output, stamp, key, watched)) return undefined;
+  // built beside and renamed: the old one may be running, and two builds may run at once
+  const fresh = `${output}.${process.pid}`;
+  const began = Date.now();
+  try {
+    let result = await run([...cc, ...arguments_, ...(part.static ? ["-static"] : []), "-o", fresh]);
+    if (result.code !== 0 && part.static) {
+      const dynamic = await run([...cc, ...arguments_, "-o", fresh]);
+      if (dynamic.code === 0) {
+        log(
+          `${name}: linked dynamically, a static libc is missing (Fedora: glibc-static); it runs only where this libc is`,
+        );
+        result = dynamic;
+      }
+    }
+    if (result.code !== 0)
+      throw new Error(`cannot compile ${part.folder}: ${cc.join(" ")} ended with ${result.code}\n${result.output}`);
+    renameSync(fresh, output);
+  } finally {
+    rmSync(fresh, { force: true });
+  }
+  writeFileSync(stamp, key);
+  log(`${name} (${Math.round(statSync(output).size / 1024)} KiB, ${Date.now() - began} ms)`);
+  return output;
+}
+
+/**
+ * Builds what is not up to date.
+ * @param {{ sanitize?: boolean, arch?: string, log?: (line: string) => void }} options
+ * @returns {Promise<string[]>} the files that were built anew
+ * @throws Error whose message says what to install or what the compiler said
+ */
+export async function buildNative({ sanitize = false, arch = process.arch, log = console.log } = {}) {
+  const foreign = arch !== process.arch;
+  if (foreign && !zigTargets[arch])
+    throw new Error(`cannot build for "${arch}": known are ${Object.keys(zigTargets).join(", ")}`);
+  const cross = foreign ? zigTargets[arch] : undefined;
+  const outdir = join(root, sanitize ? "build/sanitize" : foreign ? join("dist", arch) : "dist/bin");
+  mkdirSync(outdir, { recursive: true });
+  mkdirSync(join(root, "build/native"), { recursive: true });
+  const cc = compiler(cross);
+  const built = await Promise.all(parts({ sanitize, cross }).map((part) => buildPart(part, cc, outdir, log)));
+  return built.filter((file) => file !== undefined);
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const words = process.argv.slice(2);
+  const arch = words.includes("--arch") ? words[words.indexOf("--arch") + 1] : process.arch;
+  const log = words.includes("--quiet") ? () => {} : console.log;
+  try {
+    await buildNative({ sanitize: words.includes("--sanitize"), arch, log });
+  } catch (error) {
+    console.error(`native: ${error.message}`);
+    process.exit(1);
+  }
+}
