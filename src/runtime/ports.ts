@@ -108,6 +108,8 @@ export interface Init {
   release(name: string): void;
   /** newest text wins; survives this process */
   save(name: string, text: string): void;
+  /** what a last-resort stop by the init alone may take */
+  grace(ms: number): void;
   /** last resort: at this instant the init kills everything and exits with `code`; undefined takes it back */
   backstop(deadline: number | undefined, code: number): void;
   /** the init stops what is left, reaps, and exits with `code` */

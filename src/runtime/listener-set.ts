@@ -1,0 +1,46 @@
+import { EntryError } from "../core/entry-error.js";
+import type { ListenerSpec } from "../core/plan.js";
+import type { BoundListener, Init, Log, Sockets } from "./ports.js";
+
+const heldName = (name: string): string => `listener:${name}`;
+
+/**
+ * Binds every listener, or takes up what an earlier supervisor bound, and gives the init a duplicate of each.
+ * @throws EntryError os with one problem per listener that could not be had; those that were bound are closed again
+ */
+export async function openListeners(
+  specs: readonly ListenerSpec[],
+  parts: { readonly init: Init; readonly sockets: Sockets; readonly log: Log },
+  signal: AbortSignal,
+): Promise<Map<string, BoundListener>> {
+  const { init, sockets, log } = parts;
+  const open = async (spec: ListenerSpec): Promise<BoundListener> => {
+    const fd = init.recovered.held.get(heldName(spec.name));
+    if (fd !== undefined) return sockets.adopt(spec, fd);
+    const bound = await sockets.bind(spec, signal);
+    await init.hold(heldName(spec.name), bound.fd);
+    return bound;
+  };
+  const results = await Promise.allSettled(specs.map(open));
+  const bound = new Map<string, BoundListener>();
+  const refused: unknown[] = [];
+  for (const [i, result] of results.entries()) {
+    const name = specs[i]?.name ?? "";
+    if (result.status === "fulfilled") bound.set(name, result.value);
+    else refused.push(result.reason);
+  }
+  if (refused.length === 0) {
+    for (const { spec, host, port, path } of bound.values())
+      log.info(`listening on ${path ?? `${host}:${port}`}`, { listener: spec.name });
+    return bound;
+  }
+  for (const [name, listener] of bound) {
+    init.release(heldName(name));
+    sockets.close(listener);
+  }
+  const problems = refused.flatMap((error) => {
+    if (!(error instanceof EntryError)) throw error;
+    return error.problems.length > 0 ? error.problems : [{ message: error.message }];
+  });
+  throw new EntryError("os", "cannot open the listeners", { problems });
+}

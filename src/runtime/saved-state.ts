@@ -1,0 +1,32 @@
+import { type Phase, phases } from "../core/phase.js";
+import type { InstanceRecord } from "./instance.js";
+import type { StopRecord } from "./stop-request.js";
+
+/** What a supervisor leaves with the init for the next one: where the server is, not what it is made of (that is the plan's blob). */
+export interface SavedState {
+  readonly version: 1;
+  readonly phase: Phase;
+  readonly phaseSince: number;
+  readonly startedAt: number;
+  readonly stop?: StopRecord;
+  readonly killed: readonly string[];
+  readonly held: readonly string[];
+  readonly instances: Readonly<Record<string, InstanceRecord>>;
+}
+
+export const stateName = "state";
+
+export function saveText(state: SavedState): string {
+  return JSON.stringify(state);
+}
+
+/** Undefined when there is none, or none that this version understands: then the server begins anew. */
+export function readState(text: string | undefined): SavedState | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const state = JSON.parse(text) as SavedState;
+    return state.version === 1 && phases.includes(state.phase) ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,428 @@
+import { containerExitCode, type Ending } from "../core/exit-code.js";
+import { EntryError, exitCodes } from "../core/entry-error.js";
+import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
+import { ignored, next, type Phase, type PhaseEvent } from "../core/phase.js";
+import type { ListenerSpec, Plan, ServiceSpec } from "../core/plan.js";
+import type { ShutdownView, Snapshot } from "../core/snapshot.js";
+import type { Body } from "./body.js";
+import { drive, type Task } from "./driver.js";
+import { Inbox, type Posted } from "./inbox.js";
+import { openListeners } from "./listener-set.js";
+import type { BoundListener, Clock, Control, Init, InitEvent, Log, Prober, Sink, Sockets } from "./ports.js";
+import { ExitRouter } from "./process-body.js";
+import { readState, saveText, type SavedState, stateName } from "./saved-state.js";
+import type { Scope } from "./scope.js";
+import { ServiceSet, type StopFacts } from "./service-set.js";
+import { StatusStore } from "./status-store.js";
+import { StopRequest, type StopRecord } from "./stop-request.js";
+
+/** Everything a server needs of the world; the library puts it together. */
+export interface ServerParts {
+  readonly plan: Plan;
+  readonly version: string;
+  readonly release: string;
+  readonly generation: number;
+  /** a second SIGTERM is then a repetition by the kubelet, not an impatient person */
+  readonly inPod: boolean;
+  readonly init: Init;
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  readonly prober: Prober;
+  readonly log: Log;
+  readonly random: () => number;
+  readonly body: (service: ServiceSpec, exits: ExitRouter, listeners: ReadonlyMap<string, BoundListener>) => Body;
+  /** sockets the admin endpoints are served on, bound with the others */
+  readonly adminListeners: readonly ListenerSpec[];
+  /** loads and opens the endpoints; called when the first services have been started */
+  readonly openAdmin: (listeners: ReadonlyMap<string, BoundListener>, control: Control) => Promise<{ close(): Promise<void> }>;
+  /** told how each process ended */
+  readonly stopped: (facts: StopFacts) => void;
+  /** the very last words, before the exit code is given to the init */
+  readonly farewell: (snapshot: Snapshot, log: Log) => Promise<void>;
+}
+
+/** One life of a server: the phases, and what each of them does. */
+export class ServerRun {
+  readonly store: StatusStore;
+  readonly #parts: ServerParts;
+  readonly #inbox = new Inbox();
+  readonly #exits = new ExitRouter();
+  readonly #listeners = new Map<string, BoundListener>();
+  readonly #saved: SavedState | undefined;
+  readonly #services: ServiceSet;
+  readonly #stop: StopRequest;
+  readonly #killed: string[];
+  readonly #lameDuckWaiters: (() => void)[] = [];
+  #admin: Promise<{ close(): Promise<void> }> | undefined;
+  #saveQueued = false;
+  #doneWaves = 0;
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+    const { plan, clock, init } = parts;
+    this.#saved = readState(init.recovered.state.get(stateName));
+    this.#killed = [...(this.#saved?.killed ?? [])];
+    this.#stop = new StopRequest(this.#saved?.stop, () => this.#changed());
+    this.#services = new ServiceSet({
+      plan,
+      clock,
+      prober: parts.prober,
+      log: parts.log,
+      random: parts.random,
+      body: (service) => parts.body(service, this.#exits, this.#listeners),
+      changed: () => this.#changed(),
+      save: () => this.#save(),
+      fatal: ({ service, exit, reason }) => {
+        this.#begin({ cause: `service ${service} failed: ${reason}`, requested: false, signalled: false, fatal: exit });
+        this.#inbox.post("ServiceFatal", `service ${service} failed: ${reason}`);
+      },
+      over: (reason) => {
+        this.#begin({ cause: reason, requested: false, signalled: false });
+        this.#inbox.post("ServicesEnded", reason);
+      },
+      stopped: (facts) => {
+        if (facts.killed && this.#stop.record !== undefined) this.#killed.push(facts.service);
+        parts.stopped(facts);
+      },
+    });
+    this.store = new StatusStore({
+      revision: 0,
+      phase: this.#saved?.phase ?? "Setup",
+      phaseSince: this.#saved?.phaseSince ?? clock.wall(),
+      startedAt: this.#saved?.startedAt ?? clock.wall(),
+      generation: parts.generation,
+      release: parts.release,
+      version: parts.version,
+      pid: process.pid,
+      services: this.#services.views,
+      listeners: [],
+      orphansReaped: 0,
+      supervisorRestarts: init.recovered.restarts,
+      readyDuringDrain: plan.readiness.duringDrain === "pass",
+    });
+  }
+
+  /** What HTTP and CLI may ask. */
+  get control(): Control {
+    const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
+      if (this.#stop.record !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
+      const view = await this.#services.operate(name, action, this.#stop.hurry);
+      if (view === undefined) throw unknownService(name, this.#parts.plan);
+      const failed = action === "stop" ? view.state !== "Stopped" && view.state !== "Failed" : view.state === "Failed" || view.state === "Backoff";
+      if (failed) throw new EntryError("failed", `cannot ${action} "${name}": it is ${view.state}, ${view.reason}`);
+    };
+    return {
+      snapshot: () => this.store.snapshot,
+      subscribe: (sink) => this.store.subscribe(sink),
+      prestop: (signal) => this.#prestop(signal),
+      startService: (name) => operate(name, "start"),
+      stopService: (name) => operate(name, "stop"),
+      restartService: (name) => operate(name, "restart"),
+      signalService: async (name, signal, scope) => {
+        const service = this.#services.find(name);
+        if (service === undefined) throw unknownService(name, this.#parts.plan);
+        const reached = await Promise.all(service.instances.map((instance) => instance.signal(signal, scope)));
+        return reached.reduce((sum, count) => sum + count, 0);
+      },
+    };
+  }
+
+  /** Runs to the end and returns the exit code. Never rejects for what a service, a user or the system does. */
+  async run(): Promise<number> {
+    const { init, log, plan } = this.#parts;
+    init.grace(plan.shutdown.gracePeriodMs - plan.shutdown.reserveMs);
+    const unsubscribe = this.store.subscribe({ transition: () => this.#save() } satisfies Sink);
+    if (this.#saved === undefined) this.#inbox.post("Begin", "start");
+    else await this.#resume(this.#saved);
+    init.listen((event) => this.#receive(event));
+    await drive(this.store.snapshot.phase, {
+      inbox: this.#inbox,
+      store: this.store,
+      clock: this.#parts.clock,
+      log,
+      tasks: this.#tasks,
+      failed: (phase, error) => this.#failed(phase, error),
+    });
+    unsubscribe();
+    const code = this.#exitCode();
+    this.store.set({ exitCode: code });
+    await this.#parts.farewell(this.store.snapshot, log);
+    return code;
+  }
+
+  /** Stops the server as a signal from outside would; what library users and custom shutdown signals call. */
+  request(kind: "Terminate" | "FastShutdown", cause: string): void {
+    const again = this.#stop.record?.signalled === true;
+    this.#begin({ cause, requested: true, signalled: true });
+    if (kind === "FastShutdown" || (again && !this.#parts.inPod)) this.#stop.hastens();
+    else if (again) this.#parts.log.info(`${cause} again: the shutdown plan stands`, { cause });
+    this.#inbox.post(kind, cause);
+  }
+
+  readonly #tasks: Readonly<Partial<Record<Phase, Task>>> = {
+    Bootstrap: async (scope) => {
+      await this.#openListeners(scope);
+      return { event: "BootstrapDone", cause: "sockets are open" };
+    },
+    BootstrapComplete: async (scope) => {
+      this.#services.start();
+      this.#openAdmin();
+      await this.#services.allReady(scope.signal);
+      return { event: "ServicesReady", cause: "every required service is ready" };
+    },
+    GracefulTerminate: (scope) => this.#lameDuck(scope),
+    ShutdownStarted: () => {
+      this.#services.freeze();
+      this.#begin({ cause: "stop", requested: true, signalled: true });
+      const plan = this.#plan();
+      this.#parts.log.info(planText(plan, this.#parts.clock.now()), { cause: this.#stop.record?.cause });
+      if (plan.excessMs > 0) this.#parts.log.warn(`the grace period is ${plan.excessMs / 1000} s too short for what is configured; every wave got less`);
+      return Promise.resolve({ event: "ShutdownPlanned", cause: "plan is fixed" });
+    },
+    ShutdownGracePeriod: async () => {
+      const plan = this.#plan();
+      const { record } = this.#stop;
+      const backstop = plan.requestedAt + this.#parts.plan.shutdown.gracePeriodMs - this.#parts.plan.shutdown.reserveMs / 2;
+      this.#parts.init.backstop(Math.max(backstop, this.#parts.clock.now() + 1_000), exitCodes.forced.code);
+      for (const wave of plan.waves) {
+        await this.#services.stopWave(wave.services, wave.deadline, record?.cause ?? "stop", this.#stop.hurry);
+        this.#doneWaves += 1;
+        this.#changed();
+      }
+      return { event: "WavesStopped", cause: "every service has ended" };
+    },
+    ShutdownRuntimes: async () => {
+      this.#openAdmin();
+      await this.#admin?.then(
+        (admin) => admin.close(),
+        () => {},
+      );
+      return { event: "RuntimesStopped", cause: "endpoints are closed" };
+    },
+  };
+
+  async #openListeners(scope: Pick<Scope, "signal">): Promise<void> {
+    const specs = [...this.#parts.plan.listeners, ...this.#parts.adminListeners];
+    const bound = await openListeners(specs, this.#parts, scope.signal);
+    for (const [name, listener] of bound) this.#listeners.set(name, listener);
+    this.store.set({
+      listeners: this.#parts.plan.listeners.map((spec) => ({
+        name: spec.name,
+        address: addressText(spec, this.#listeners.get(spec.name)),
+        services: this.#parts.plan.services.filter((service) => service.listeners.includes(spec.name)).map(({ name }) => name),
+      })),
+    });
+  }
+
+  /** Endpoints open beside the services, never before the first of them was started: nothing of theirs may cost the services time. */
+  #openAdmin(): void {
+    if (this.#admin !== undefined || this.#parts.adminListeners.length === 0) return;
+    const phase = this.store.snapshot.phase;
+    if (phase === "ShutdownRuntimes") return;
+    this.#admin = new Promise((resolve) => setImmediate(resolve)).then(() => this.#parts.openAdmin(this.#listeners, this.control));
+    this.#admin.catch((error: unknown) => {
+      const posted = this.#failed(phase, error);
+      this.#inbox.post(posted.event, posted.cause);
+    });
+  }
+
+  async #lameDuck(scope: Scope): Promise<Posted> {
+    const { clock, log } = this.#parts;
+    const record = this.#stop.record ?? this.#begin({ cause: "stop", requested: true, signalled: true });
+    const plan = this.#plan();
+    if (plan.lameDuckUntil > clock.now()) log.info(`lame duck: serving on for ${((plan.lameDuckUntil - clock.now()) / 1000).toFixed(1)} s`);
+    await clock.until(plan.lameDuckUntil, AbortSignal.any([scope.signal, this.#stop.hurry]));
+    for (const wake of this.#lameDuckWaiters.splice(0)) wake();
+    if (record.signalled || this.#stop.record?.signalled) return { event: "LameDuckOver", cause: record.cause };
+    // a hook has drained us; the signal that must follow may not come when it was run by hand, or the kill was taken back
+    const limit = new AbortController();
+    scope.defer(() => limit.abort());
+    await Promise.race([this.#stop.signalled(scope.signal), clock.until(plan.deadline, limit.signal)]);
+    if (this.#stop.record?.signalled || scope.signal.aborted) return { event: "LameDuckOver", cause: this.#stop.record?.cause ?? record.cause };
+    this.#stop.cancel();
+    return { event: "DrainCancelled", cause: "preStop was not followed by a signal" };
+  }
+
+  async #prestop(signal: AbortSignal): Promise<void> {
+    const { phase } = this.store.snapshot;
+    const late = next(phase, "Terminate") === ignored && phase !== "GracefulTerminate";
+    if (late) return;
+    const over = new Promise<void>((resolve) => {
+      this.#lameDuckWaiters.push(resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const leaves = this.store.subscribe({
+      transition: ({ to }) => {
+        if (to !== "GracefulTerminate") for (const wake of this.#lameDuckWaiters.splice(0)) wake();
+      },
+    });
+    this.#begin({ cause: "preStop", requested: true, signalled: false });
+    this.#inbox.post("Terminate", "preStop");
+    if (this.#plan().lameDuckUntil > this.#parts.clock.now()) await over;
+    leaves();
+  }
+
+  #receive(event: InitEvent): void {
+    const { init, log, plan } = this.#parts;
+    switch (event.kind) {
+      case "exited":
+        // a probe's process, or one of a supervisor before us: nobody asks for it any more
+        if (!this.#exits.deliver(event)) init.forget(event.id);
+        return;
+      case "reaped":
+        this.store.set({ orphansReaped: event.total });
+        return;
+      case "closed":
+        log.error("the init is gone");
+        this.#begin({ cause: "the init is gone", requested: false, signalled: true, own: exitCodes.software.code });
+        this.#stop.hastens();
+        this.#inbox.post("FastShutdown", "the init is gone");
+        return;
+      case "signal":
+        if (event.signal === "SIGTERM" || event.signal === "SIGQUIT") this.request("Terminate", event.signal);
+        else if (event.signal === "SIGINT") this.request("FastShutdown", event.signal);
+        else if (plan.main !== undefined) void this.control.signalService(plan.main, event.signal, "child");
+        else log.debug(`${event.signal} ignored: there is no main service to pass it to`);
+        return;
+    }
+  }
+
+  async #resume(saved: SavedState): Promise<void> {
+    const { init, log } = this.#parts;
+    log.warn(`took over from a supervisor that died in ${saved.phase}`, { restarts: init.recovered.restarts });
+    const phase = saved.phase;
+    if (phase === "Setup") this.#inbox.post("Begin", "start");
+    if (phase === "Setup" || phase === "Bootstrap") return;
+    await this.#openListeners({ signal: new AbortController().signal }).catch((error: unknown) => {
+      const posted = this.#failed(phase, error);
+      this.#inbox.post(posted.event, posted.cause);
+    });
+    this.#services.resume(saved.instances, saved.held, init.recovered.children);
+    if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
+    if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#openAdmin();
+  }
+
+  /** An expected refusal ends the server with its code; anything else is a bug, and the server still stops its services. */
+  #failed(phase: Phase, error: unknown): Posted {
+    const { log } = this.#parts;
+    const expected = error instanceof EntryError;
+    const cause = expected ? error.message : `a bug in ${phase}`;
+    if (expected) log.error(error.message, { problems: error.problems });
+    else log.error(cause, { err: error });
+    this.#begin({ cause, requested: false, signalled: false, own: expected ? error.exitCode : exitCodes.software.code });
+    const event: Readonly<Partial<Record<Phase, PhaseEvent>>> = {
+      Setup: "FastShutdown",
+      Bootstrap: "BootstrapFailed",
+      ShutdownStarted: "ShutdownPlanned",
+      ShutdownGracePeriod: "WavesStopped",
+      ShutdownRuntimes: "RuntimesStopped",
+    };
+    return { event: event[phase] ?? "ServiceFatal", cause };
+  }
+
+  #begin(facts: Omit<StopRecord, "requestedAt" | "requestedWall" | "hurried" | "lameDuckFrom">): StopRecord {
+    const { clock } = this.#parts;
+    const lameDuck = facts.requested && this.store.snapshot.phase === "Running";
+    const requestedAt = clock.now();
+    return this.#stop.begin({ ...facts, requestedAt, requestedWall: clock.wall(), ...(lameDuck ? { lameDuckFrom: requestedAt } : {}) });
+  }
+
+  /** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
+  #plan(): ShutdownPlan {
+    const { plan, clock } = this.#parts;
+    const { shutdown } = plan;
+    const record = this.#stop.record;
+    const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
+    return planShutdown({
+      requestedAt: record?.requestedAt ?? clock.now(),
+      graceMs: shutdown.gracePeriodMs,
+      reserveMs: shutdown.reserveMs,
+      lameDuckMs: record?.lameDuckFrom === undefined ? 0 : shutdown.lameDuckMs,
+      waves: [...plan.waves].reverse().map((names) => ({
+        services: names.map((name) => {
+          const graceMs = graceOf.get(name);
+          return { name, ...(graceMs === undefined ? {} : { graceMs }) };
+        }),
+      })),
+    });
+  }
+
+  #shutdownView(): ShutdownView | undefined {
+    const record = this.#stop.record;
+    if (record === undefined) return undefined;
+    const plan = this.#plan();
+    const wall = (at: number): number => Math.round(record.requestedWall + at - record.requestedAt);
+    return {
+      cause: record.cause,
+      requestedAt: record.requestedWall,
+      deadlineAt: wall(plan.deadline),
+      ...(record.lameDuckFrom === undefined ? {} : { lameDuckUntil: wall(plan.lameDuckUntil) }),
+      waves: plan.waves.map((wave, i) => ({
+        services: wave.services,
+        deadlineAt: wall(wave.deadline),
+        graceMs: Math.round(wave.graceMs),
+        done: i < this.#doneWaves,
+      })),
+      killed: [...new Set(this.#killed)],
+    };
+  }
+
+  #exitCode(): number {
+    const { plan } = this.#parts;
+    const record = this.#stop.record;
+    const main = plan.main === undefined ? undefined : this.#services.exitOf(plan.main);
+    const mainSpec = plan.services.find((service) => service.name === plan.main);
+    const ending: Ending = {
+      requested: record?.requested ?? true,
+      killed: this.#killed,
+      ...(record?.own === undefined ? {} : { own: record.own }),
+      ...(record?.fatal === undefined ? {} : { fatal: record.fatal }),
+      ...(main === undefined ? {} : { main }),
+    };
+    return containerExitCode(ending, mainSpec?.stop.steps.map((step) => step.signal) ?? []);
+  }
+
+  /** Views and record follow every change, once per turn of the event loop. */
+  #changed(): void {
+    if (this.#saveQueued) return;
+    this.#saveQueued = true;
+    queueMicrotask(() => {
+      this.#saveQueued = false;
+      const shutdown = this.#shutdownView();
+      this.store.set({ services: this.#services.views, ...(shutdown === undefined ? {} : { shutdown }) });
+      this.#save();
+    });
+  }
+
+  #save(): void {
+    const { snapshot } = this.store;
+    const state: SavedState = {
+      version: 1,
+      phase: snapshot.phase,
+      phaseSince: snapshot.phaseSince,
+      startedAt: snapshot.startedAt,
+      killed: this.#killed,
+      held: this.#services.held,
+      instances: this.#services.records,
+      ...(this.#stop.record === undefined ? {} : { stop: this.#stop.record }),
+    };
+    this.#parts.init.save(stateName, saveText(state));
+  }
+}
+
+function unknownService(name: string, plan: Plan): EntryError {
+  const known = plan.services.map((service) => service.name).join(", ");
+  return new EntryError("usage", `unknown service "${name}"; known: ${known === "" ? "none" : known}`);
+}
+
+function addressText(spec: ListenerSpec, bound: BoundListener | undefined): string {
+  if (spec.address.kind === "unix") return `unix ${bound?.path ?? spec.address.path}`;
+  const host = bound?.host ?? spec.address.host;
+  return `${spec.address.kind} ${host.includes(":") ? `[${host}]` : host}:${bound?.port ?? spec.address.port}`;
+}
+
+function planText(plan: ShutdownPlan, now: number): string {
+  const seconds = (at: number): string => `${(Math.max(0, at - now) / 1000).toFixed(1)} s`;
+  const waves = plan.waves.map((wave) => `${wave.services.join(", ")} by ${seconds(wave.deadline)}`);
+  return `shutdown plan: ${waves.length === 0 ? "nothing to stop" : waves.join("; then ")}`;
+}

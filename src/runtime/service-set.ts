@@ -1,0 +1,298 @@
+import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
+import { type Exit, isIdle, isUp } from "../core/service-state.js";
+import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
+import type { Body } from "./body.js";
+import { Instance, type InstanceRecord } from "./instance.js";
+import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
+
+export interface ServiceEnding {
+  readonly service: string;
+  readonly exit: Exit;
+  readonly reason: string;
+}
+
+export interface StopFacts {
+  readonly service: string;
+  /** undefined when nobody asked it to stop */
+  readonly stopMs?: number;
+  readonly killed: boolean;
+  readonly usage?: ResourceUsage;
+}
+
+export interface ServiceSetParts {
+  readonly plan: Plan;
+  readonly body: (service: ServiceSpec) => Body;
+  readonly clock: Clock;
+  readonly prober: Prober;
+  readonly log: Log;
+  readonly random: () => number;
+  /** something in `views` is new */
+  readonly changed: () => void;
+  readonly save: () => void;
+  /** a service is Failed and its onFailure is shutdown */
+  readonly fatal: (ending: ServiceEnding) => void;
+  /** nothing is left that runs or could run; or the main service has ended */
+  readonly over: (reason: string) => void;
+  readonly stopped: (facts: StopFacts) => void;
+}
+
+interface Member {
+  readonly spec: ServiceSpec;
+  readonly instances: readonly Instance[];
+  readonly wave: number;
+  readonly restartsByReason: Map<string, number>;
+  /** stopped by request: is not started by itself, does not end the server */
+  held: boolean;
+}
+
+/** From the least to the most advanced: a service is where its last instance is. */
+const advance: readonly ServiceStateName[] = ["Failed", "Backoff", "Waiting", "Stopping", "Stopped", "Starting", "Ready"];
+
+/** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
+export class ServiceSet {
+  readonly #parts: ServiceSetParts;
+  readonly #members = new Map<string, Member>();
+  #starting = false;
+  #waiters: (() => void)[] = [];
+
+  constructor(parts: ServiceSetParts) {
+    this.#parts = parts;
+    for (const spec of parts.plan.services) {
+      const body = parts.body(spec);
+      const log = parts.log.child({ service: spec.name });
+      const instances = Array.from({ length: spec.instances }, (_, index) => {
+        const { clock, prober, random, save } = parts;
+        return new Instance({
+          service: spec,
+          index,
+          body,
+          clock,
+          prober,
+          random,
+          save,
+          log,
+          changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
+          ended: (_instance, facts) => parts.stopped({ service: spec.name, ...facts }),
+        });
+      });
+      const wave = parts.plan.waves.findIndex((names) => names.includes(spec.name));
+      const member: Member = { spec, instances, wave, restartsByReason: new Map(), held: false };
+      this.#members.set(spec.name, member);
+    }
+  }
+
+  get views(): ServiceView[] {
+    return [...this.#members.values()].map((member) => this.#view(member));
+  }
+
+  get records(): Record<string, InstanceRecord> {
+    const records: Record<string, InstanceRecord> = {};
+    for (const { instances } of this.#members.values()) for (const each of instances) records[each.key] = each.record;
+    return records;
+  }
+
+  /** Names of services stopped by request; part of what a restarted supervisor needs. */
+  get held(): string[] {
+    return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
+  }
+
+  resume(records: Readonly<Record<string, InstanceRecord>>, held: readonly string[], children: Recovered["children"]): void {
+    const byId = new Map(children.map((child) => [child.id, child]));
+    for (const member of this.#members.values()) {
+      member.held = held.includes(member.spec.name);
+      for (const instance of member.instances) {
+        const record = records[instance.key];
+        if (record === undefined) continue;
+        const child = byId.get(`${instance.key}#${record.serial}`);
+        const exit = child?.exit?.status;
+        instance.resume(record, child && { pid: child.pid, ...(exit === undefined ? {} : { exit }) });
+      }
+    }
+  }
+
+  /** From now on every service starts as soon as its dependencies allow. */
+  start(): void {
+    this.#starting = true;
+    this.#startWhatCan();
+  }
+
+  /** Resolves when every required service is ready (a oneshot: completed). */
+  async allReady(signal: AbortSignal): Promise<void> {
+    const missing = () => [...this.#members.values()].some((member) => member.spec.required && !this.#ready(member));
+    while (missing() && !signal.aborted) await this.#change(signal);
+  }
+
+  /** Stops these services together; resolves when none of them has a process any more. Nothing starts by itself after this. */
+  async stopWave(names: readonly string[], deadline: number, reason: string, hurry: AbortSignal): Promise<void> {
+    this.#starting = false;
+    const instances = names.flatMap((name) => this.#members.get(name)?.instances ?? []);
+    for (const instance of instances) instance.stop("stay", reason, deadline);
+    const hasten = () => {
+      for (const instance of instances) instance.stop("stay", reason, this.#parts.clock.now());
+    };
+    if (hurry.aborted) hasten();
+    else hurry.addEventListener("abort", hasten, { once: true });
+    while (instances.some((instance) => !isIdle(instance.fold.state))) await this.#change();
+    hurry.removeEventListener("abort", hasten);
+  }
+
+  /** Stops starting anything; what runs goes on. */
+  freeze(): void {
+    this.#starting = false;
+  }
+
+  find(name: string): { readonly spec: ServiceSpec; readonly instances: readonly Instance[] } | undefined {
+    return this.#members.get(name);
+  }
+
+  /** How the service ended, as soon as its only or first instance has. */
+  exitOf(name: string): Exit | undefined {
+    const state = this.#members.get(name)?.instances[0]?.fold.state;
+    return state?.name === "Stopped" || state?.name === "Failed" ? state.exit : undefined;
+  }
+
+  /** By request of an operator. Resolves with the state's reason when it is settled: up and ready, or down. */
+  async operate(name: string, action: "start" | "stop" | "restart", signal: AbortSignal): Promise<ServiceView | undefined> {
+    const member = this.#members.get(name);
+    if (member === undefined) return undefined;
+    member.held = action === "stop";
+    for (const instance of member.instances) {
+      const idle = isIdle(instance.fold.state);
+      if (action === "stop") instance.stop("stay", "stopped by request");
+      else if (idle) instance.start();
+      else if (action === "restart") instance.stop("restart-now", "restarted by request");
+    }
+    const moving = () => member.instances.some(({ fold: { state } }) => state.name === "Starting" || state.name === "Stopping");
+    while (moving() && !signal.aborted) await this.#change(signal);
+    return this.#view(member);
+  }
+
+  #instanceChanged(member: Member, instance: Instance, before: string, log: Log): void {
+    const { state } = instance.fold;
+    if (state.name !== before) {
+      const level = state.name === "Failed" ? "error" : state.name === "Backoff" ? "warn" : "info";
+      log[level](`${instance.key} ${before} -> ${state.name}`, { instance: instance.key, state: state.name, reason: instance.reason });
+      if (state.name === "Starting" && (before === "Backoff" || before === "Stopping")) this.#countRestart(member, before, instance);
+    }
+    this.#parts.changed();
+    if (state.name !== before) this.#react(member, instance);
+    for (const wake of this.#waiters.splice(0)) wake();
+  }
+
+  #countRestart(member: Member, before: string, instance: Instance): void {
+    const kind = before === "Stopping" ? "request" : instance.reason.includes(" probe: ") ? "probe" : "exit";
+    member.restartsByReason.set(kind, (member.restartsByReason.get(kind) ?? 0) + 1);
+  }
+
+  #react(member: Member, instance: Instance): void {
+    const { state } = instance.fold;
+    if (!this.#starting) return;
+    if (state.name === "Failed" && member.spec.onFailure === "shutdown") {
+      this.#parts.fatal({ service: member.spec.name, exit: state.exit ?? { code: 1 }, reason: state.reason });
+      return;
+    }
+    if (state.name === "Stopped" || state.name === "Failed") {
+      const isMain = this.#parts.plan.main === member.spec.name;
+      if (isMain && state.name === "Stopped" && state.by === "itself") this.#parts.over(`${member.spec.name} ended`);
+      else if (this.#over()) this.#parts.over("every service has ended");
+    }
+    this.#startWhatCan();
+  }
+
+  /** Nothing runs, and nothing that waits could still start. */
+  #over(): boolean {
+    if (this.#members.size === 0) return false;
+    for (const member of this.#members.values()) {
+      if (member.held) return false;
+      for (const { fold } of member.instances) {
+        if (fold.state.name === "Waiting") {
+          if (this.#unmet(member).every((dependency) => !this.#hopeless(dependency))) return false;
+        } else if (fold.state.name !== "Stopped" && fold.state.name !== "Failed") return false;
+      }
+    }
+    return true;
+  }
+
+  #startWhatCan(): void {
+    if (!this.#starting) return;
+    for (const member of this.#members.values()) {
+      const waits = member.instances.some(({ fold }) => fold.state.name === "Waiting");
+      if (!waits || member.held || this.#unmet(member).length > 0) continue;
+      for (const instance of member.instances) if (instance.fold.state.name === "Waiting") instance.start();
+    }
+  }
+
+  #unmet(member: Member): Member[] {
+    return Object.entries(member.spec.dependsOn).flatMap(([name, condition]) => {
+      const dependency = this.#members.get(name);
+      return dependency === undefined || this.#fulfils(dependency, condition) ? [] : [dependency];
+    });
+  }
+
+  #hopeless(member: Member): boolean {
+    return member.instances.some(({ fold: { state } }) => state.name === "Failed" || state.name === "Stopped");
+  }
+
+  #fulfils(member: Member, condition: Condition): boolean {
+    switch (condition) {
+      case "started":
+        return member.instances.every((instance) => instance.running || isUp(instance.fold.state) || this.#completed(member));
+      case "ready":
+        return this.#ready(member);
+      case "healthy":
+        return this.#ready(member) && member.instances.every((instance) => instance.healthy || member.spec.type === "oneshot");
+      case "completed":
+        return this.#completed(member);
+    }
+  }
+
+  #ready(member: Member): boolean {
+    if (member.spec.type === "oneshot") return this.#completed(member);
+    return member.instances.every(({ fold }) => fold.state.name === "Ready");
+  }
+
+  #completed(member: Member): boolean {
+    return member.instances.every(
+      ({ fold: { state } }) => state.name === "Stopped" && state.by === "itself" && state.exit?.code === 0,
+    );
+  }
+
+  #view(member: Member): ServiceView {
+    const { spec, instances, wave } = member;
+    const views = instances.map((instance) => instance.view);
+    const [least] = [...views].sort((a, b) => advance.indexOf(a.state) - advance.indexOf(b.state));
+    const state = least?.state ?? "Waiting";
+    return {
+      name: spec.name,
+      type: spec.type,
+      required: spec.required,
+      dependsOn: spec.dependsOn,
+      listeners: spec.listeners,
+      state,
+      since: least?.since ?? 0,
+      reason: state === "Waiting" ? this.#waitingFor(member) : (least?.reason ?? ""),
+      ready: this.#ready(member),
+      instances: views,
+      restartsByReason: Object.fromEntries(member.restartsByReason),
+      wave,
+    };
+  }
+
+  #waitingFor(member: Member): string {
+    if (member.held) return "stopped";
+    const waits = this.#unmet(member).map((dependency) => {
+      const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
+      const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;
+      return `${dependency.spec.name} to be ${member.spec.dependsOn[dependency.spec.name]}${why}`;
+    });
+    return waits.length === 0 ? "" : `waiting for ${waits.join(", ")}`;
+  }
+
+  #change(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+      signal?.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}
