@@ -93,7 +93,8 @@ export interface Snapshot {
   readonly pid: number;
   readonly services: readonly ServiceView[];
   readonly listeners: readonly ListenerView[];
-  readonly shutdown?: ShutdownView;
+  /** undefined as long as nothing has asked for a stop */
+  readonly shutdown?: ShutdownView | undefined;
   readonly exitCode?: number;
   readonly orphansReaped: number;
   readonly supervisorRestarts: number;

@@ -2,7 +2,9 @@ import type { Exit } from "../core/service-state.js";
 import type { NotifyMessage, ProbeContext, ResourceUsage, SignalScope } from "./ports.js";
 
 /** What a running body says. `exited` comes once, last. */
-export type BodyEvent = NotifyMessage | { readonly kind: "exited"; readonly exit: Exit; readonly usage?: ResourceUsage };
+export type BodyEvent =
+  | NotifyMessage
+  | { readonly kind: "exited"; readonly exit: Exit; readonly usage?: ResourceUsage };
 
 export type StartResult =
   | { readonly ok: true; readonly pid?: number }

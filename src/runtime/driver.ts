@@ -35,7 +35,8 @@ export async function drive(phase: Phase, parts: DriverParts): Promise<void> {
     now = to;
   }
   // what came too late is said once, so that no request disappears without a word
-  for (let late = inbox.take(); late !== undefined; late = inbox.take()) log.debug(`ignored ${late.event}`, { cause: late.cause });
+  for (let late = inbox.take(); late !== undefined; late = inbox.take())
+    log.debug(`ignored ${late.event}`, { cause: late.cause });
 }
 
 /** Resolves with the first event, the task's or the inbox's, that the table accepts in this phase. */

@@ -2,9 +2,7 @@ import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { Log } from "./ports.js";
 
 /** A service that is a function of this process: it ends when its promise settles, is asked to stop by an AbortSignal. */
-export interface InProcessTask {
-  (context: { readonly shutdown: AbortSignal; readonly ready: () => void }): Promise<void>;
-}
+export type InProcessTask = (context: { readonly shutdown: AbortSignal; readonly ready: () => void }) => Promise<void>;
 
 /** Runs `task` as a service. What cannot be killed is abandoned at its deadline, and counted as killed. */
 export function inProcessBody(task: InProcessTask, log: Log): Body {

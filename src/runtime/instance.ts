@@ -39,7 +39,10 @@ export interface InstanceParts {
   /** writes the record down before a process is started, so that no later supervisor starts it twice */
   readonly save: () => void;
   /** a process ended; `killed`: at its deadline */
-  readonly ended: (instance: Instance, facts: { readonly stopMs?: number; readonly killed: boolean; readonly usage?: ResourceUsage }) => void;
+  readonly ended: (
+    instance: Instance,
+    facts: { readonly stopMs?: number; readonly killed: boolean; readonly usage?: ResourceUsage },
+  ) => void;
 }
 
 /** How long a process may take when nobody set a deadline: a restart, a failed liveness probe, leftovers of a crash. */
@@ -128,7 +131,8 @@ export class Instance {
   /** Asks for a stop that ends at `deadline` at the latest; a later call can only move the deadline forward. */
   stop(then: "stay" | "restart-now", reason: string, deadline?: number): void {
     const { clock, service } = this.#parts;
-    const own = clock.now() + (service.stop.graceMs ?? (deadline === undefined ? defaultStopMs : Number.POSITIVE_INFINITY));
+    const own =
+      clock.now() + (service.stop.graceMs ?? (deadline === undefined ? defaultStopMs : Number.POSITIVE_INFINITY));
     const wanted = Math.min(own, deadline ?? Number.POSITIVE_INFINITY);
     if (this.#stopDeadline === undefined || wanted < this.#stopDeadline) {
       this.#stopDeadline = wanted;
@@ -224,7 +228,13 @@ export class Instance {
     this.#run = undefined;
     this.#stopDeadline = undefined;
     this.#lastExit = { code: result.code, at: clock.wall() };
-    this.#dispatch({ kind: "spawn-failed", reason: result.reason, code: result.code, now: clock.now(), random: random() });
+    this.#dispatch({
+      kind: "spawn-failed",
+      reason: result.reason,
+      code: result.code,
+      now: clock.now(),
+      random: random(),
+    });
   }
 
   #receive(run: Run, event: BodyEvent): void {

@@ -80,7 +80,11 @@ export type InitEvent =
 /** What an earlier supervisor left with the init. Empty for the first one. */
 export interface Recovered {
   readonly restarts: number;
-  readonly children: readonly { readonly id: string; readonly pid: number; readonly exit?: Extract<InitEvent, { kind: "exited" }> }[];
+  readonly children: readonly {
+    readonly id: string;
+    readonly pid: number;
+    readonly exit?: Extract<InitEvent, { kind: "exited" }>;
+  }[];
   /** what was held, by name; the receiver owns these fds */
   readonly held: ReadonlyMap<string, number>;
   /** named texts from `save` */

@@ -2,7 +2,9 @@ import type { ProbeSpec } from "../core/plan.js";
 import type { Clock, ProbeResult } from "./ports.js";
 
 /** Told on every change of the verdict, and on every new reason while it fails. */
-export type ProbeVerdict = { readonly ok: true } | { readonly ok: false; readonly reason: string; /** failureThreshold was reached */ readonly final: boolean };
+export type ProbeVerdict =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string /** failureThreshold was reached */; readonly final: boolean };
 
 export interface ProbeLoop {
   readonly spec: ProbeSpec;

@@ -1,6 +1,15 @@
 import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
-import type { BoundListener, Init, InitEvent, ProbeContext, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
+import type {
+  BoundListener,
+  Init,
+  InitEvent,
+  ProbeContext,
+  ServiceWires,
+  SpawnSpec,
+  WireSpec,
+  Wiring,
+} from "./ports.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -16,7 +25,11 @@ export interface ProcessWorld {
   /** the environment services inherit */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly listeners: ReadonlyMap<string, BoundListener>;
-  readonly pass: (argv: readonly string[], env: Readonly<Record<string, string>>, listeners: readonly BoundListener[]) => PassedListeners;
+  readonly pass: (
+    argv: readonly string[],
+    env: Readonly<Record<string, string>>,
+    listeners: readonly BoundListener[],
+  ) => PassedListeners;
 }
 
 /** Brings the init's exits to the body that started the process. */
@@ -105,7 +118,10 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       const spawn: SpawnSpec = {
         ...spawnContext(spec),
         argv: command,
-        env: [...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), `PINGORA_ENTRY_SERVICE=${service.name}`],
+        env: [
+          ...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`),
+          `PINGORA_ENTRY_SERVICE=${service.name}`,
+        ],
         pidEnv: [],
         limits: [],
         newSession: true,
@@ -113,7 +129,9 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         fds: [],
       };
       if ((await init.spawn(ownId, spawn)).ok) {
-        const gaveUp = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        const gaveUp = new Promise<void>((resolve) =>
+          signal.addEventListener("abort", () => resolve(), { once: true }),
+        );
         await Promise.race([ended, gaveUp]);
         if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
       }
@@ -140,10 +158,14 @@ function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
 }
 
 /** The supervisor's own variables are no business of a service. */
-function mergeEnv(inherited: Readonly<Record<string, string | undefined>>, own: ProcessSpec["env"]): Record<string, string> {
+function mergeEnv(
+  inherited: Readonly<Record<string, string | undefined>>,
+  own: ProcessSpec["env"],
+): Record<string, string> {
   const merged: Record<string, string> = {};
   for (const [name, value] of Object.entries({ ...inherited, ...own })) {
-    if (value !== null && value !== undefined && !(name.startsWith("PINGORA_ENTRY_") && own[name] === undefined)) merged[name] = value;
+    if (value !== null && value !== undefined && !(name.startsWith("PINGORA_ENTRY_") && own[name] === undefined))
+      merged[name] = value;
   }
   return merged;
 }
@@ -159,12 +181,21 @@ const spawnErrors: Readonly<Record<string, string>> = {
   ENOMEM: "out of memory",
 };
 
-function spawnFailure(stage: string, errno: string, spec: ProcessSpec): { readonly reason: string; readonly code: number } {
+function spawnFailure(
+  stage: string,
+  errno: string,
+  spec: ProcessSpec,
+): { readonly reason: string; readonly code: number } {
   const words = spawnErrors[errno] ?? errno;
   if (stage === "exec") {
     const file = spec.command[0] ?? "";
     return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126 };
   }
-  const what = stage === "cwd" ? `change to directory "${spec.workingDirectory}"` : stage === "fork" ? "start a process" : `set ${stage}`;
+  const what =
+    stage === "cwd"
+      ? `change to directory "${spec.workingDirectory}"`
+      : stage === "fork"
+        ? "start a process"
+        : `set ${stage}`;
   return { reason: `cannot ${what}: ${words}`, code: 126 };
 }

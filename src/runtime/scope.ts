@@ -31,6 +31,7 @@ export class Scope {
 
   async #finalize(): Promise<void> {
     this.#abort.abort();
-    for (let finalize = this.#finalizers.pop(); finalize !== undefined; finalize = this.#finalizers.pop()) await finalize();
+    for (let finalize = this.#finalizers.pop(); finalize !== undefined; finalize = this.#finalizers.pop())
+      await finalize();
   }
 }

@@ -1,5 +1,5 @@
-import { containerExitCode, type Ending } from "../core/exit-code.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
+import { containerExitCode, type Ending } from "../core/exit-code.js";
 import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
 import { ignored, next, type Phase, type PhaseEvent } from "../core/phase.js";
 import type { ListenerSpec, Plan, ServiceSpec } from "../core/plan.js";
@@ -10,11 +10,11 @@ import { Inbox, type Posted } from "./inbox.js";
 import { openListeners } from "./listener-set.js";
 import type { BoundListener, Clock, Control, Init, InitEvent, Log, Prober, Sink, Sockets } from "./ports.js";
 import { ExitRouter } from "./process-body.js";
-import { readState, saveText, type SavedState, stateName } from "./saved-state.js";
+import { readState, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
 import { ServiceSet, type StopFacts } from "./service-set.js";
 import { StatusStore } from "./status-store.js";
-import { StopRequest, type StopRecord } from "./stop-request.js";
+import { type StopRecord, StopRequest } from "./stop-request.js";
 
 /** Everything a server needs of the world; the library puts it together. */
 export interface ServerParts {
@@ -34,7 +34,10 @@ export interface ServerParts {
   /** sockets the admin endpoints are served on, bound with the others */
   readonly adminListeners: readonly ListenerSpec[];
   /** loads and opens the endpoints; called when the first services have been started */
-  readonly openAdmin: (listeners: ReadonlyMap<string, BoundListener>, control: Control) => Promise<{ close(): Promise<void> }>;
+  readonly openAdmin: (
+    listeners: ReadonlyMap<string, BoundListener>,
+    control: Control,
+  ) => Promise<{ close(): Promise<void> }>;
   /** told how each process ended */
   readonly stopped: (facts: StopFacts) => void;
   /** the very last words, before the exit code is given to the init */
@@ -105,10 +108,14 @@ export class ServerRun {
   /** What HTTP and CLI may ask. */
   get control(): Control {
     const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
-      if (this.#stop.record !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
+      if (this.#stop.record !== undefined)
+        throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
       const view = await this.#services.operate(name, action, this.#stop.hurry);
       if (view === undefined) throw unknownService(name, this.#parts.plan);
-      const failed = action === "stop" ? view.state !== "Stopped" && view.state !== "Failed" : view.state === "Failed" || view.state === "Backoff";
+      const failed =
+        action === "stop"
+          ? view.state !== "Stopped" && view.state !== "Failed"
+          : view.state === "Failed" || view.state === "Backoff";
       if (failed) throw new EntryError("failed", `cannot ${action} "${name}": it is ${view.state}, ${view.reason}`);
     };
     return {
@@ -176,13 +183,17 @@ export class ServerRun {
       this.#begin({ cause: "stop", requested: true, signalled: true });
       const plan = this.#plan();
       this.#parts.log.info(planText(plan, this.#parts.clock.now()), { cause: this.#stop.record?.cause });
-      if (plan.excessMs > 0) this.#parts.log.warn(`the grace period is ${plan.excessMs / 1000} s too short for what is configured; every wave got less`);
+      if (plan.excessMs > 0)
+        this.#parts.log.warn(
+          `the grace period is ${plan.excessMs / 1000} s too short for what is configured; every wave got less`,
+        );
       return Promise.resolve({ event: "ShutdownPlanned", cause: "plan is fixed" });
     },
     ShutdownGracePeriod: async () => {
       const plan = this.#plan();
       const { record } = this.#stop;
-      const backstop = plan.requestedAt + this.#parts.plan.shutdown.gracePeriodMs - this.#parts.plan.shutdown.reserveMs / 2;
+      const backstop =
+        plan.requestedAt + this.#parts.plan.shutdown.gracePeriodMs - this.#parts.plan.shutdown.reserveMs / 2;
       this.#parts.init.backstop(Math.max(backstop, this.#parts.clock.now() + 1_000), exitCodes.forced.code);
       for (const wave of plan.waves) {
         await this.#services.stopWave(wave.services, wave.deadline, record?.cause ?? "stop", this.#stop.hurry);
@@ -209,7 +220,9 @@ export class ServerRun {
       listeners: this.#parts.plan.listeners.map((spec) => ({
         name: spec.name,
         address: addressText(spec, this.#listeners.get(spec.name)),
-        services: this.#parts.plan.services.filter((service) => service.listeners.includes(spec.name)).map(({ name }) => name),
+        services: this.#parts.plan.services
+          .filter((service) => service.listeners.includes(spec.name))
+          .map(({ name }) => name),
       })),
     });
   }
@@ -219,7 +232,9 @@ export class ServerRun {
     if (this.#admin !== undefined || this.#parts.adminListeners.length === 0) return;
     const phase = this.store.snapshot.phase;
     if (phase === "ShutdownRuntimes") return;
-    this.#admin = new Promise((resolve) => setImmediate(resolve)).then(() => this.#parts.openAdmin(this.#listeners, this.control));
+    this.#admin = new Promise((resolve) => setImmediate(resolve)).then(() =>
+      this.#parts.openAdmin(this.#listeners, this.control),
+    );
     this.#admin.catch((error: unknown) => {
       const posted = this.#failed(phase, error);
       this.#inbox.post(posted.event, posted.cause);
@@ -230,7 +245,8 @@ export class ServerRun {
     const { clock, log } = this.#parts;
     const record = this.#stop.record ?? this.#begin({ cause: "stop", requested: true, signalled: true });
     const plan = this.#plan();
-    if (plan.lameDuckUntil > clock.now()) log.info(`lame duck: serving on for ${((plan.lameDuckUntil - clock.now()) / 1000).toFixed(1)} s`);
+    if (plan.lameDuckUntil > clock.now())
+      log.info(`lame duck: serving on for ${((plan.lameDuckUntil - clock.now()) / 1000).toFixed(1)} s`);
     await clock.until(plan.lameDuckUntil, AbortSignal.any([scope.signal, this.#stop.hurry]));
     for (const wake of this.#lameDuckWaiters.splice(0)) wake();
     if (record.signalled || this.#stop.record?.signalled) return { event: "LameDuckOver", cause: record.cause };
@@ -238,7 +254,8 @@ export class ServerRun {
     const limit = new AbortController();
     scope.defer(() => limit.abort());
     await Promise.race([this.#stop.signalled(scope.signal), clock.until(plan.deadline, limit.signal)]);
-    if (this.#stop.record?.signalled || scope.signal.aborted) return { event: "LameDuckOver", cause: this.#stop.record?.cause ?? record.cause };
+    if (this.#stop.record?.signalled || scope.signal.aborted)
+      return { event: "LameDuckOver", cause: this.#stop.record?.cause ?? record.cause };
     this.#stop.cancel();
     return { event: "DrainCancelled", cause: "preStop was not followed by a signal" };
   }
@@ -309,7 +326,12 @@ export class ServerRun {
     const cause = expected ? error.message : `a bug in ${phase}`;
     if (expected) log.error(error.message, { problems: error.problems });
     else log.error(cause, { err: error });
-    this.#begin({ cause, requested: false, signalled: false, own: expected ? error.exitCode : exitCodes.software.code });
+    this.#begin({
+      cause,
+      requested: false,
+      signalled: false,
+      own: expected ? error.exitCode : exitCodes.software.code,
+    });
     const event: Readonly<Partial<Record<Phase, PhaseEvent>>> = {
       Setup: "FastShutdown",
       Bootstrap: "BootstrapFailed",
@@ -324,7 +346,12 @@ export class ServerRun {
     const { clock } = this.#parts;
     const lameDuck = facts.requested && this.store.snapshot.phase === "Running";
     const requestedAt = clock.now();
-    return this.#stop.begin({ ...facts, requestedAt, requestedWall: clock.wall(), ...(lameDuck ? { lameDuckFrom: requestedAt } : {}) });
+    return this.#stop.begin({
+      ...facts,
+      requestedAt,
+      requestedWall: clock.wall(),
+      ...(lameDuck ? { lameDuckFrom: requestedAt } : {}),
+    });
   }
 
   /** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
@@ -388,8 +415,7 @@ export class ServerRun {
     this.#saveQueued = true;
     queueMicrotask(() => {
       this.#saveQueued = false;
-      const shutdown = this.#shutdownView();
-      this.store.set({ services: this.#services.views, ...(shutdown === undefined ? {} : { shutdown }) });
+      this.store.set({ services: this.#services.views, shutdown: this.#shutdownView() });
       this.#save();
     });
   }

@@ -46,7 +46,15 @@ interface Member {
 }
 
 /** From the least to the most advanced: a service is where its last instance is. */
-const advance: readonly ServiceStateName[] = ["Failed", "Backoff", "Waiting", "Stopping", "Stopped", "Starting", "Ready"];
+const advance: readonly ServiceStateName[] = [
+  "Failed",
+  "Backoff",
+  "Waiting",
+  "Stopping",
+  "Stopped",
+  "Starting",
+  "Ready",
+];
 
 /** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
 export class ServiceSet {
@@ -96,7 +104,11 @@ export class ServiceSet {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
   }
 
-  resume(records: Readonly<Record<string, InstanceRecord>>, held: readonly string[], children: Recovered["children"]): void {
+  resume(
+    records: Readonly<Record<string, InstanceRecord>>,
+    held: readonly string[],
+    children: Recovered["children"],
+  ): void {
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
@@ -152,7 +164,11 @@ export class ServiceSet {
   }
 
   /** By request of an operator. Resolves with the state's reason when it is settled: up and ready, or down. */
-  async operate(name: string, action: "start" | "stop" | "restart", signal: AbortSignal): Promise<ServiceView | undefined> {
+  async operate(
+    name: string,
+    action: "start" | "stop" | "restart",
+    signal: AbortSignal,
+  ): Promise<ServiceView | undefined> {
     const member = this.#members.get(name);
     if (member === undefined) return undefined;
     member.held = action === "stop";
@@ -162,7 +178,8 @@ export class ServiceSet {
       else if (idle) instance.start();
       else if (action === "restart") instance.stop("restart-now", "restarted by request");
     }
-    const moving = () => member.instances.some(({ fold: { state } }) => state.name === "Starting" || state.name === "Stopping");
+    const moving = () =>
+      member.instances.some(({ fold: { state } }) => state.name === "Starting" || state.name === "Stopping");
     while (moving() && !signal.aborted) await this.#change(signal);
     return this.#view(member);
   }
@@ -171,8 +188,13 @@ export class ServiceSet {
     const { state } = instance.fold;
     if (state.name !== before) {
       const level = state.name === "Failed" ? "error" : state.name === "Backoff" ? "warn" : "info";
-      log[level](`${instance.key} ${before} -> ${state.name}`, { instance: instance.key, state: state.name, reason: instance.reason });
-      if (state.name === "Starting" && (before === "Backoff" || before === "Stopping")) this.#countRestart(member, before, instance);
+      log[level](`${instance.key} ${before} -> ${state.name}`, {
+        instance: instance.key,
+        state: state.name,
+        reason: instance.reason,
+      });
+      if (state.name === "Starting" && (before === "Backoff" || before === "Stopping"))
+        this.#countRestart(member, before, instance);
     }
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
@@ -236,11 +258,16 @@ export class ServiceSet {
   #fulfils(member: Member, condition: Condition): boolean {
     switch (condition) {
       case "started":
-        return member.instances.every((instance) => instance.running || isUp(instance.fold.state) || this.#completed(member));
+        return member.instances.every(
+          (instance) => instance.running || isUp(instance.fold.state) || this.#completed(member),
+        );
       case "ready":
         return this.#ready(member);
       case "healthy":
-        return this.#ready(member) && member.instances.every((instance) => instance.healthy || member.spec.type === "oneshot");
+        return (
+          this.#ready(member) &&
+          member.instances.every((instance) => instance.healthy || member.spec.type === "oneshot")
+        );
       case "completed":
         return this.#completed(member);
     }

@@ -1,0 +1,254 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FakeInit } from "../../test/fakes/fake-init.js";
+import { FakeServer, planOf, serviceSpec } from "../../test/fakes/fake-server.js";
+import { settle } from "../../test/fakes/manual-clock.js";
+
+const notify = {
+  action: { kind: "notify" },
+  initialDelayMs: 0,
+  periodMs: 1000,
+  timeoutMs: 1000,
+  successThreshold: 1,
+  failureThreshold: 3,
+} as const;
+const probe = { ...notify, action: { kind: "tcpSocket", host: "127.0.0.1", port: 1 } } as const;
+
+function three() {
+  return planOf([
+    serviceSpec("migrate", { type: "oneshot", restart: { ...serviceSpec("x").restart, policy: "on-failure" } }),
+    serviceSpec("cache", { readinessProbe: notify }),
+    serviceSpec("web", { dependsOn: { migrate: "completed", cache: "ready" } }),
+  ]);
+}
+
+test("ServerRun starts a service when its dependencies are fulfilled and not before", async () => {
+  const server = new FakeServer(three());
+  await server.begin();
+  assert.deepEqual(server.init.alive(), ["migrate/0#1", "cache/0#1"]);
+  server.notify("cache");
+  await settle();
+  assert.deepEqual(server.init.alive(), ["migrate/0#1", "cache/0#1"]);
+  server.init.end("migrate/0", { code: 0 });
+  await settle();
+  assert.deepEqual(server.init.alive(), ["cache/0#1", "web/0#1"]);
+  assert.equal(server.phase, "Running");
+});
+
+test("ServerRun stops in reverse order and exits 0 when SIGTERM arrives", async () => {
+  const server = new FakeServer(three());
+  await server.begin();
+  server.notify("cache");
+  server.init.end("migrate/0", { code: 0 });
+  await settle();
+  server.init.send("SIGTERM");
+  await settle();
+  assert.deepEqual(server.init.find("cache/0")?.signals, []);
+  await server.clock.advance(10);
+  assert.equal(server.init.find("web/0")?.alive, false);
+  await server.clock.advance(10);
+  assert.equal(await server.ended, 0);
+  assert.deepEqual(
+    server.transitions.map(({ to }) => to),
+    [
+      "Bootstrap",
+      "BootstrapComplete",
+      "Running",
+      "GracefulTerminate",
+      "ShutdownStarted",
+      "ShutdownGracePeriod",
+      "ShutdownRuntimes",
+      "Terminated",
+    ],
+  );
+});
+
+test("ServerRun kills at the wave's deadline what ignores SIGTERM, and exits 143", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b", { dependsOn: { a: "ready" } })]));
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  const from = server.clock.now();
+  server.init.send("SIGTERM");
+  await server.clock.advance(30_000);
+  assert.equal(server.exitCode, 143);
+  assert.equal((server.init.find("b/0")?.endedAt ?? 0) - from, 14_500);
+  assert.equal((server.init.find("a/0")?.endedAt ?? 0) - from, 29_000);
+  assert.deepEqual(server.run.store.snapshot.shutdown?.killed, ["b", "a"]);
+});
+
+test("ServerRun moves every deadline to now when a second SIGTERM arrives outside a pod", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b", { dependsOn: { a: "ready" } })]));
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  assert.equal(server.exitCode, 143);
+});
+
+test("ServerRun keeps its plan when SIGTERM is repeated in a pod, and hurries on SIGINT", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a")]), { inPod: true });
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  assert.equal(server.phase, "ShutdownGracePeriod");
+  server.init.send("SIGINT");
+  await server.clock.advance(100);
+  assert.equal(server.exitCode, 143);
+});
+
+test("ServerRun serves on during the lame duck, unready, then stops", async () => {
+  const plan = planOf([serviceSpec("a")], { shutdown: { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 } });
+  const server = new FakeServer(plan);
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(4_999);
+  assert.equal(server.phase, "GracefulTerminate");
+  assert.deepEqual(server.init.find("a/0")?.signals, []);
+  await server.clock.advance(1);
+  assert.equal(server.init.find("a/0")?.signals.length, 1);
+});
+
+test("ServerRun drains for preStop, waits for the signal, and does not begin the lame duck again", async () => {
+  const plan = planOf([serviceSpec("a")], { shutdown: { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 } });
+  const server = new FakeServer(plan);
+  await server.begin();
+  let drained = false;
+  void server.run.control.prestop(new AbortController().signal).then(() => {
+    drained = true;
+  });
+  await server.clock.advance(4_999);
+  assert.equal(drained, false);
+  await server.clock.advance(1);
+  assert.equal(drained, true);
+  assert.deepEqual(server.init.find("a/0")?.signals, []);
+  server.init.send("SIGTERM");
+  await server.clock.advance(10);
+  assert.equal(server.exitCode, 0);
+});
+
+test("ServerRun returns to Running when no signal follows preStop", async () => {
+  const plan = planOf([serviceSpec("a")], { shutdown: { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 } });
+  const server = new FakeServer(plan);
+  await server.begin();
+  void server.run.control.prestop(new AbortController().signal);
+  await server.clock.advance(29_000);
+  assert.equal(server.phase, "Running");
+  assert.equal(server.run.store.snapshot.shutdown, undefined);
+  server.init.send("SIGTERM");
+  await server.clock.advance(5_010);
+  assert.equal(server.exitCode, 0);
+});
+
+test("ServerRun restarts with back-off and ends with the service's code when the limit is reached", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b")]));
+  await server.begin();
+  for (let i = 1; i <= 6; i++) {
+    assert.equal(server.init.alive().includes(`a/0#${i}`), true, `life ${i}`);
+    server.init.end("a/0", { code: 3 });
+    await server.clock.advance(30_000 * (i < 6 ? 0.3 : 0));
+  }
+  await server.clock.advance(100);
+  assert.equal(server.exitCode, 3);
+});
+
+test("ServerRun is not ready while a required service restarts", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a")]));
+  await server.begin();
+  server.init.end("a/0", { code: 1 });
+  await settle();
+  assert.equal(server.state("a"), "Backoff");
+  assert.equal(server.phase, "Running");
+  await server.clock.advance(600);
+  assert.equal(server.state("a"), "Ready");
+});
+
+test("ServerRun ends with the main service's own code", async () => {
+  const main = serviceSpec("main", { restart: { ...serviceSpec("x").restart, policy: "never" } });
+  for (const [exit, expected] of [
+    [{ code: 0 }, 0],
+    [{ code: 7 }, 7],
+    [{ signal: "SIGSEGV" }, 139],
+  ] as const) {
+    const server = new FakeServer(planOf([main, serviceSpec("side")], { main: "main" }));
+    await server.begin();
+    server.init.end("main/0", exit);
+    await server.clock.advance(20);
+    assert.equal(server.exitCode, expected);
+  }
+});
+
+test("ServerRun kills what a service leaves behind before it restarts it", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a")]));
+  await server.begin();
+  const first = server.init.find("a/0");
+  assert.ok(first);
+  first.leaves = 2;
+  server.init.end("a/0", { code: 1 });
+  await server.clock.advance(1_900);
+  assert.deepEqual(
+    first.signals.map(({ signal, scope }) => `${signal} ${scope}`),
+    ["SIGTERM tree"],
+  );
+  assert.equal(server.init.processes.length, 1);
+  await server.clock.advance(800);
+  assert.equal(first.leftovers, 0);
+  assert.deepEqual(server.init.alive(), ["a/0#2"]);
+});
+
+test("ServerRun restarts a service whose liveness probe fails failureThreshold times", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a", { livenessProbe: probe })]));
+  await server.begin();
+  assert.equal(server.phase, "Running");
+  server.probes.set("a", { ok: false, reason: "connection refused" });
+  await server.clock.advance(3_100);
+  assert.equal(server.init.find("a/0#1")?.alive, false);
+  server.probes.set("a", { ok: true });
+  await server.clock.advance(1_000);
+  assert.deepEqual(server.init.alive(), ["a/0#2"]);
+});
+
+test("ServerRun ends 127 when a required command does not exist", async () => {
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const server = new FakeServer(planOf([serviceSpec("a", { restart: never })]));
+  server.init.spawnFailure = () => ({ ok: false, stage: "exec", errno: "ENOENT" });
+  await server.begin();
+  await server.clock.advance(10);
+  assert.equal(server.exitCode, 127);
+});
+
+test("ServerRun takes up where a dead supervisor stopped: same processes, same phase, same deadlines", async () => {
+  const plan = three();
+  const first = new FakeServer(plan);
+  first.init.behaviour = () => "ignore";
+  await first.begin();
+  first.notify("cache");
+  first.init.end("migrate/0", { code: 0 });
+  await settle();
+  first.init.send("SIGTERM");
+  await first.clock.advance(1_000);
+  const deadline = first.run.store.snapshot.shutdown?.deadlineAt;
+
+  const again = new FakeInit(first.clock);
+  again.behaviour = () => "ignore";
+  again.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
+  again.recovered = {
+    restarts: 1,
+    held: new Map(),
+    state: first.init.saved,
+    children: first.init.processes
+      .filter(({ id }) => !first.init.forgotten.has(id))
+      .map(({ id, pid }) => ({ id, pid })),
+  };
+  const second = new FakeServer(plan, { init: again, clock: first.clock });
+  await second.begin();
+  assert.equal(second.phase, "ShutdownGracePeriod");
+  assert.equal(second.run.store.snapshot.shutdown?.deadlineAt, deadline);
+  await second.clock.advance(29_000);
+  assert.equal(second.exitCode, 143);
+  assert.equal(again.processes.length, 3);
+});

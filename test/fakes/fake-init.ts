@@ -1,0 +1,126 @@
+import type { Init, InitEvent, Recovered, SignalScope, SpawnResult, SpawnSpec } from "../../src/runtime/ports.js";
+import type { ManualClock } from "./manual-clock.js";
+
+export interface FakeProcess {
+  readonly id: string;
+  readonly pid: number;
+  readonly spec: SpawnSpec;
+  readonly spawnedAt: number;
+  /** signals it got, in order, with their instants */
+  readonly signals: { readonly signal: string; readonly scope: SignalScope; readonly at: number }[];
+  alive: boolean;
+  endedAt?: number;
+  /** processes it leaves behind when it ends */
+  leaves: number;
+  leftovers: number;
+}
+
+export type Behaviour = (process: FakeProcess, signal: string) => number | "ignore";
+
+/** An init without processes: what a process does with a signal is `behaviour`: exit after so many ms, or nothing. */
+export class FakeInit implements Init {
+  readonly pid = 1;
+  readonly isPid1 = true;
+  recovered: Recovered = { restarts: 0, children: [], held: new Map(), state: new Map() };
+  readonly processes: FakeProcess[] = [];
+  readonly saved = new Map<string, string>();
+  readonly forgotten = new Set<string>();
+  exitCode: number | undefined;
+  backstopAt: number | undefined;
+  spawnFailure: ((id: string) => Extract<SpawnResult, { ok: false }> | undefined) | undefined;
+  behaviour: Behaviour = (_process, signal) => (signal === "SIGTERM" ? 10 : "ignore");
+  readonly #clock: ManualClock;
+  #receive: (event: InitEvent) => void = () => {};
+  #pid = 100;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  listen(receive: (event: InitEvent) => void): void {
+    this.#receive = receive;
+  }
+
+  spawn(id: string, spec: SpawnSpec): Promise<SpawnResult> {
+    const failure = this.spawnFailure?.(id);
+    if (failure !== undefined) return Promise.resolve(failure);
+    if (this.processes.some((process) => process.id === id)) throw new Error(`id ${id} used twice`);
+    this.#pid += 1;
+    this.processes.push({
+      id,
+      pid: this.#pid,
+      spec,
+      spawnedAt: this.#clock.now(),
+      signals: [],
+      alive: true,
+      leaves: 0,
+      leftovers: 0,
+    });
+    return Promise.resolve({ ok: true, pid: this.#pid });
+  }
+
+  signal(id: string, signal: string, scope: SignalScope): Promise<number> {
+    const process = this.find(id);
+    if (process === undefined) return Promise.resolve(0);
+    const count = (process.alive ? 1 : 0) + (scope === "child" ? 0 : process.leftovers);
+    if (signal === "0" || count === 0) return Promise.resolve(count);
+    process.signals.push({ signal, scope, at: this.#clock.now() });
+    if (signal === "SIGKILL") {
+      process.leftovers = 0;
+      process.leaves = 0;
+      this.end(id, { signal });
+      return Promise.resolve(count);
+    }
+    const after = this.behaviour(process, signal);
+    if (after !== "ignore") void this.#clock.until(this.#clock.now() + after).then(() => this.end(id, { signal }));
+    return Promise.resolve(count);
+  }
+
+  /** The process ends now, by itself or by a signal. */
+  end(id: string, status: { code?: number; signal?: string }): void {
+    const process = this.find(id);
+    if (process === undefined || !process.alive) return;
+    process.alive = false;
+    process.leftovers = process.leaves;
+    process.endedAt = this.#clock.now();
+    this.#receive({
+      kind: "exited",
+      id: process.id,
+      pid: process.pid,
+      status,
+      usage: { userMs: 0, systemMs: 0, maxRssKb: 0 },
+      at: this.#clock.now(),
+    });
+  }
+
+  send(signal: string): void {
+    this.#receive({ kind: "signal", signal, senderPid: 0, senderUid: 0 });
+  }
+
+  /** The process of this id, or the newest one of this instance ("web/0"). */
+  find(id: string): FakeProcess | undefined {
+    return this.processes.findLast((process) => process.id === id || process.id.startsWith(`${id}#`));
+  }
+
+  alive(): string[] {
+    return this.processes.filter((process) => process.alive).map((process) => process.id);
+  }
+
+  forget(id: string): void {
+    this.forgotten.add(id);
+  }
+  hold(): Promise<void> {
+    return Promise.resolve();
+  }
+  release(): void {}
+  save(name: string, text: string): void {
+    this.saved.set(name, text);
+  }
+  grace(): void {}
+  backstop(deadline: number | undefined): void {
+    this.backstopAt = deadline;
+  }
+  exit(code: number): void {
+    this.exitCode = code;
+  }
+}
