@@ -23,7 +23,10 @@ export const exitCodes = {
   usage: { code: 64, meaning: "the command line is wrong" },
   unavailable: { code: 69, meaning: "no running instance answers on the control socket (client commands)" },
   software: { code: 70, meaning: "a bug in pingora-entry; a stack trace is in the log" },
-  os: { code: 71, meaning: "the system refused something pingora-entry needs: an address in use, a socket path, a limit" },
+  os: {
+    code: 71,
+    meaning: "the system refused something pingora-entry needs: an address in use, a socket path, a limit",
+  },
   tryLater: { code: 75, meaning: "the upgrade was refused for now; try later" },
   config: { code: 78, meaning: "the configuration is wrong; every problem is printed and in the termination message" },
   cannotExecute: { code: 126, meaning: "a command was found and cannot be executed" },

@@ -7,7 +7,10 @@
  */
 export interface StopWave {
   /** in no order; they stop at the same time */
-  readonly services: readonly { readonly name: string; /** undefined: a share of what is left */ readonly graceMs?: number }[];
+  readonly services: readonly {
+    readonly name: string /** undefined: a share of what is left */;
+    readonly graceMs?: number;
+  }[];
 }
 
 export interface StopBudget {

@@ -131,7 +131,12 @@ export interface ServiceSpec {
 export type ListenerAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly ipv6Only: boolean }
   | { readonly kind: "udp"; readonly host: string; readonly port: number; readonly ipv6Only: boolean }
-  | { readonly kind: "unix"; readonly path: string; readonly mode: number; readonly type: "stream" | "seqpacket" | "dgram" };
+  | {
+      readonly kind: "unix";
+      readonly path: string;
+      readonly mode: number;
+      readonly type: "stream" | "seqpacket" | "dgram";
+    };
 
 export type PassAs = "systemd" | "nginx" | "stdin" | "env" | "adopt";
 

@@ -7,7 +7,7 @@ export interface Exit {
   readonly signal?: string;
 }
 
-export type StopThen = "stay" | "restart" | "restart-now" | "fail";
+export type AfterStop = "stay" | "restart" | "restart-now" | "fail";
 
 /**
  * One process (or in-process service) of a service, as a fold over what happens to it:
@@ -24,7 +24,7 @@ export type InstanceState =
   /** runs (or is about to) and is not, or not any more, ready */
   | { readonly name: "Starting"; readonly reason: string }
   | { readonly name: "Ready" }
-  | { readonly name: "Stopping"; readonly then: StopThen; readonly reason: string }
+  | { readonly name: "Stopping"; readonly next: AfterStop; readonly reason: string }
   | { readonly name: "Stopped"; readonly by: "itself" | "request"; readonly exit?: Exit }
   | { readonly name: "Backoff"; readonly until: number; readonly reason: string }
   | { readonly name: "Failed"; readonly reason: string; readonly exit?: Exit };
@@ -47,9 +47,15 @@ export type InstanceEvent =
   | { readonly kind: "unready"; readonly reason: string }
   /** a liveness or startup probe failed, or the start took too long: the process has to go */
   | { readonly kind: "unhealthy"; readonly reason: string }
-  | { readonly kind: "stop"; readonly then: "stay" | "restart-now"; readonly reason: string }
+  | { readonly kind: "stop"; readonly next: "stay" | "restart-now"; readonly reason: string }
   | { readonly kind: "exited"; readonly exit: Exit; readonly now: number; readonly random: number }
-  | { readonly kind: "spawn-failed"; readonly reason: string; readonly code: number; readonly now: number; readonly random: number }
+  | {
+      readonly kind: "spawn-failed";
+      readonly reason: string;
+      readonly code: number;
+      readonly now: number;
+      readonly random: number;
+    }
   | { readonly kind: "elapsed"; readonly now: number };
 
 /** `spawn` a process, begin to `stop` the running one, or do nothing. A Backoff's end is in its state. */
@@ -82,13 +88,17 @@ export function instanceNext(fold: InstanceFold, event: InstanceEvent, policy: I
       return state.name === "Starting" ? enter(fold, { ...state, reason: event.reason }) : stay(fold);
     case "unhealthy":
       if (!isUp(state)) return stay(fold);
-      return enter(fold, { name: "Stopping", then: "restart", reason: event.reason }, "stop");
+      return enter(fold, { name: "Stopping", next: "restart", reason: event.reason }, "stop");
     case "stop":
-      return stop(fold, event.then, event.reason);
+      return stop(fold, event.next, event.reason);
     case "exited":
       return exited(fold, event, policy);
     case "spawn-failed":
-      return exited(fold, { exit: { code: event.code }, now: event.now, random: event.random, reason: event.reason }, policy);
+      return exited(
+        fold,
+        { exit: { code: event.code }, now: event.now, random: event.random, reason: event.reason },
+        policy,
+      );
   }
 }
 
@@ -105,11 +115,11 @@ export function exitText(exit: Exit): string {
   return exit.signal === undefined ? `exited with code ${exit.code ?? 0}` : `was killed by ${exit.signal}`;
 }
 
-function stop(fold: InstanceFold, then: "stay" | "restart-now", reason: string): InstanceStep {
+function stop(fold: InstanceFold, next: "stay" | "restart-now", reason: string): InstanceStep {
   const { state } = fold;
-  if (isUp(state)) return enter(fold, { name: "Stopping", then, reason }, "stop");
+  if (isUp(state)) return enter(fold, { name: "Stopping", next, reason }, "stop");
   // a stop that arrives while the process is already going decides what follows: the last word counts
-  if (state.name === "Stopping") return enter(fold, { ...state, then, reason }, "stop");
+  if (state.name === "Stopping") return enter(fold, { ...state, next, reason }, "stop");
   if (state.name === "Failed" || state.name === "Stopped") return stay(fold);
   return enter(fold, { name: "Stopped", by: "request" });
 }
@@ -122,8 +132,8 @@ function exited(
   const { state } = fold;
   const { upSince: _, ...down } = fold;
   if (state.name === "Stopping") {
-    if (state.then === "stay") return enter(down, { name: "Stopped", by: "request", exit: event.exit });
-    if (state.then === "restart-now") return spawn({ ...down, attempt: 0 }, state.reason, event.now);
+    if (state.next === "stay") return enter(down, { name: "Stopped", by: "request", exit: event.exit });
+    if (state.next === "restart-now") return spawn({ ...down, attempt: 0 }, state.reason, event.now);
     return restartOrFail(fold, { ...event, reason: state.reason }, policy, true);
   }
   if (!isUp(state)) return stay(fold);

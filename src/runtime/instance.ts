@@ -129,7 +129,7 @@ export class Instance {
   }
 
   /** Asks for a stop that ends at `deadline` at the latest; a later call can only move the deadline forward. */
-  stop(then: "stay" | "restart-now", reason: string, deadline?: number): void {
+  stop(next: "stay" | "restart-now", reason: string, deadline?: number): void {
     const { clock, service } = this.#parts;
     const own =
       clock.now() + (service.stop.graceMs ?? (deadline === undefined ? defaultStopMs : Number.POSITIVE_INFINITY));
@@ -138,7 +138,7 @@ export class Instance {
       this.#stopDeadline = wanted;
       this.#replan.abort();
     }
-    this.#dispatch({ kind: "stop", then, reason });
+    this.#dispatch({ kind: "stop", next, reason });
     if (this.#run === undefined) this.#stopDeadline = undefined;
   }
 
