@@ -185,6 +185,8 @@ export interface WireSpec {
   readonly lines: boolean;
   readonly notifySocket: boolean;
   readonly notifyFd?: number;
+  /** who the process runs as, when that is not us: may use NOTIFY_SOCKET */
+  readonly identity?: Pick<Identity, "uid" | "gid">;
 }
 
 export interface Wiring {
@@ -218,6 +220,7 @@ export interface Control {
 
 /** Lines of service output that passed through the supervisor (output prefix or json, or a log probe). */
 export interface OutputLine {
+  /** wall clock, milliseconds since the epoch */
   readonly at: number;
   readonly service: string;
   readonly id: string;
