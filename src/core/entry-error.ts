@@ -51,6 +51,11 @@ export class EntryError extends Error {
     this.problems = options.problems ?? [];
   }
 
+  /** The endpoints are a bundle of their own with its own copy of this class: what counts is the name, not the copy. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === "EntryError";
+  }
+
   get exitCode(): number {
     return exitCodes[this.reason].code;
   }

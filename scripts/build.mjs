@@ -1,0 +1,94 @@
+// Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs and the code caches of the running Node.
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+const out = join(root, "dist", "bin");
+
+/** Values that src/core/version.ts is built with. */
+export function defines() {
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const git = spawnSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: root, encoding: "utf8" });
+  const build = process.env.PINGORA_ENTRY_BUILD_ID ?? (git.status === 0 ? git.stdout.trim() : "unknown");
+  return { PINGORA_ENTRY_VERSION: JSON.stringify(version), PINGORA_ENTRY_BUILD: JSON.stringify(build) };
+}
+
+/** The endpoints are a bundle of their own: whoever names it gets it when it is needed, not before. */
+const endpointsApart = {
+  name: "endpoints-apart",
+  setup(build) {
+    build.onResolve({ filter: /\/admin\.js$/ }, ({ kind }) => (kind === "dynamic-import" ? { path: "./admin.cjs", external: true } : undefined));
+  },
+};
+
+function newest(folder) {
+  return Math.max(
+    ...readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs),
+  );
+}
+
+export function bundlesAreFresh() {
+  const made = join(out, "library.cjs");
+  if (!existsSync(made)) return false;
+  const sources = Math.max(newest(join(root, "src")), ...["package.json", "scripts/build.mjs"].map((file) => statSync(join(root, file)).mtimeMs));
+  return statSync(made).mtimeMs >= sources;
+}
+
+export async function buildBundles() {
+  const esbuild = await import("esbuild");
+  mkdirSync(out, { recursive: true });
+  const common = {
+    absWorkingDir: root,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: "none",
+    loader: { ".html": "text" },
+    define: defines(),
+    // import() needs a module loader; require works from a cached script, too
+    supported: { "dynamic-import": false },
+    logLevel: "warning",
+    plugins: [endpointsApart],
+  };
+  const entries = { "pingora-entry": "src/boot.ts", main: "src/main.ts", admin: "src/library/admin.ts", library: "src/library/index.ts" };
+  for (const [name, entry] of Object.entries(entries))
+    await esbuild.build({ ...common, entryPoints: [entry], outfile: join(out, `${name}.cjs`) });
+}
+
+export function buildTypes() {
+  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
+}
+
+export const cachesAreFresh = () => {
+  const cache = join(out, `main.cjs.${process.version}-${process.arch}.cache`);
+  return existsSync(cache) && statSync(cache).mtimeMs >= statSync(join(out, "main.cjs")).mtimeMs;
+};
+
+/** Runs a small server once, start to stop, so that the caches hold what a start compiles. */
+export function buildCaches() {
+  const dir = mkdtempSync(join(tmpdir(), "pingora-entry-cache-"));
+  try {
+    const config = join(dir, "config.yaml");
+    writeFileSync(
+      config,
+      `services:
+  first: { command: [sleep, "100"], readinessProbe: { exec: { command: ["true"] }, periodSeconds: 1 } }
+  main: { command: [sleep, "0.3"], dependsOn: { first: ready }, restart: { policy: never } }
+admin: { tcp: "127.0.0.1:0", socket: ${join(dir, "control.sock")} }
+shutdown: { gracePeriodSeconds: 3, lameDuckSeconds: 0, reserveSeconds: 1 }
+`,
+    );
+    const env = { ...process.env, PINGORA_ENTRY_WRITE_CODE_CACHE: "1" };
+    const run = spawnSync(join(out, "pingora-entry"), ["run", "-c", config], { env, encoding: "utf8", timeout: 30_000 });
+    if (!cachesAreFresh()) console.error(`notice: no code cache was made, starts will be slower (${run.error?.message ?? run.stderr.trim().split("\n").at(-1)})`);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
