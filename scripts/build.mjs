@@ -1,6 +1,15 @@
 // Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs and the code caches of the running Node.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -19,7 +28,9 @@ export function defines() {
 const endpointsApart = {
   name: "endpoints-apart",
   setup(build) {
-    build.onResolve({ filter: /\/admin\.js$/ }, ({ kind }) => (kind === "dynamic-import" ? { path: "./admin.cjs", external: true } : undefined));
+    build.onResolve({ filter: /\/admin\.js$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./admin.cjs", external: true } : undefined,
+    );
   },
 };
 
@@ -34,7 +45,10 @@ function newest(folder) {
 export function bundlesAreFresh() {
   const made = join(out, "library.cjs");
   if (!existsSync(made)) return false;
-  const sources = Math.max(newest(join(root, "src")), ...["package.json", "scripts/build.mjs"].map((file) => statSync(join(root, file)).mtimeMs));
+  const sources = Math.max(
+    newest(join(root, "src")),
+    ...["package.json", "scripts/build.mjs"].map((file) => statSync(join(root, file)).mtimeMs),
+  );
   return statSync(made).mtimeMs >= sources;
 }
 
@@ -57,13 +71,21 @@ export async function buildBundles() {
     logLevel: "warning",
     plugins: [endpointsApart],
   };
-  const entries = { "pingora-entry": "src/boot.ts", main: "src/main.ts", admin: "src/library/admin.ts", library: "src/library/index.ts" };
+  const entries = {
+    "pingora-entry": "src/boot.ts",
+    main: "src/main.ts",
+    admin: "src/library/admin.ts",
+    library: "src/library/index.ts",
+  };
   for (const [name, entry] of Object.entries(entries))
     await esbuild.build({ ...common, entryPoints: [entry], outfile: join(out, `${name}.cjs`) });
 }
 
 export function buildTypes() {
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.types.json"], {
+    cwd: root,
+    stdio: "inherit",
+  });
 }
 
 export const cachesAreFresh = () => {
@@ -86,8 +108,15 @@ shutdown: { gracePeriodSeconds: 3, lameDuckSeconds: 0, reserveSeconds: 1 }
 `,
     );
     const env = { ...process.env, PINGORA_ENTRY_WRITE_CODE_CACHE: "1" };
-    const run = spawnSync(join(out, "pingora-entry"), ["run", "-c", config], { env, encoding: "utf8", timeout: 30_000 });
-    if (!cachesAreFresh()) console.error(`notice: no code cache was made, starts will be slower (${run.error?.message ?? run.stderr.trim().split("\n").at(-1)})`);
+    const run = spawnSync(join(out, "pingora-entry"), ["run", "-c", config], {
+      env,
+      encoding: "utf8",
+      timeout: 30_000,
+    });
+    if (!cachesAreFresh())
+      console.error(
+        `notice: no code cache was made, starts will be slower (${run.error?.message ?? run.stderr.trim().split("\n").at(-1)})`,
+      );
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -26,7 +26,10 @@ step(
   "dependencies",
   () => existsSync(installed) && statSync(installed).mtimeMs >= statSync(lockfile).mtimeMs,
   () => {
-    const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, encoding: "utf8" });
+    const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: root,
+      encoding: "utf8",
+    });
     if (npm.status === 0) return;
     console.error(`failed\n${npm.stdout}${npm.stderr}`);
     process.exit(1);
@@ -39,4 +42,7 @@ const stale = !bundlesAreFresh();
 await step("bundles", () => !stale, buildBundles);
 await step("types", () => !stale && existsSync(join(root, "dist/types/library/index.d.ts")), buildTypes);
 await step("code caches", cachesAreFresh, buildCaches);
-if (!quiet) console.log(`ready: dist/bin/pingora-entry (${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version})`);
+if (!quiet)
+  console.log(
+    `ready: dist/bin/pingora-entry (${JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version})`,
+  );

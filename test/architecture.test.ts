@@ -15,7 +15,11 @@ interface Import {
 
 const imports: Import[] = files.flatMap((from) => {
   const text = readFileSync(from, "utf8");
-  const found = [...text.matchAll(/(?:^|\n)\s*(import|export)\s+(type\s+)?[^;"']*?from\s+["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)import\s+["']([^"']+)["']/g)];
+  const found = [
+    ...text.matchAll(
+      /(?:^|\n)\s*(import|export)\s+(type\s+)?[^;"']*?from\s+["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)|(?:^|\n)import\s+["']([^"']+)["']/g,
+    ),
+  ];
   return found.map((match) => {
     const target = match[3] ?? match[4] ?? match[5] ?? "";
     const to = target.startsWith(".") ? normalize(join(dirname(from), target)).replace(/\.js$/, ".ts") : target;
@@ -48,7 +52,8 @@ test("src imports only what the import table of the architecture allows", () => 
 
 test("src has no import cycle", () => {
   const edges = new Map<string, string[]>();
-  for (const { from, to, typeOnly } of imports) if (to.startsWith("src/") && !typeOnly) edges.set(from, [...(edges.get(from) ?? []), to]);
+  for (const { from, to, typeOnly } of imports)
+    if (to.startsWith("src/") && !typeOnly) edges.set(from, [...(edges.get(from) ?? []), to]);
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]): void => {
     const at = path.indexOf(file);
@@ -76,7 +81,10 @@ test("src names each npm library in one folder only", () => {
 test("src ends the process only where its exit code is decided", () => {
   const users = files.filter((file) => /\bprocess\.exit\(/.test(readFileSync(file, "utf8")));
   const mayExit = ["src/main.ts", "src/library/server.ts"];
-  assert.deepEqual(users.filter((file) => !mayExit.includes(file)), []);
+  assert.deepEqual(
+    users.filter((file) => !mayExit.includes(file)),
+    [],
+  );
 });
 
 test("src has no vague file names, enums, default exports or any", () => {

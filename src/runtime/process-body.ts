@@ -1,15 +1,7 @@
 import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
-import type {
-  BoundListener,
-  Init,
-  InitEvent,
-  ProbeContext,
-  ServiceWires,
-  SpawnSpec,
-  WireSpec,
-  Wiring,
-} from "./ports.js";
+import type { ExitRouter } from "./exit-router.js";
+import type { BoundListener, Init, ProbeContext, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -32,23 +24,6 @@ export interface ProcessWorld {
   ) => PassedListeners;
 }
 
-/** Brings the init's exits to the body that started the process. */
-export class ExitRouter {
-  readonly #receivers = new Map<string, (event: Extract<InitEvent, { kind: "exited" }>) => void>();
-
-  expect(id: string, receive: (event: Extract<InitEvent, { kind: "exited" }>) => void): void {
-    this.#receivers.set(id, receive);
-  }
-
-  /** False: nobody waits for this process (a probe's or a stop command's, or of an earlier supervisor). */
-  deliver(event: Extract<InitEvent, { kind: "exited" }>): boolean {
-    const receive = this.#receivers.get(event.id);
-    this.#receivers.delete(event.id);
-    receive?.(event);
-    return receive !== undefined;
-  }
-}
-
 /** A service that is a process, started by the init. */
 export function processBody(service: ServiceSpec, spec: ProcessSpec, world: ProcessWorld, exits: ExitRouter): Body {
   const { init, wiring } = world;
@@ -65,6 +40,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       lines: [service.readinessProbe, service.startupProbe].some((each) => each?.action.kind === "log"),
       notifySocket: probe?.kind === "notify" && notifyFd === undefined,
       ...(notifyFd === undefined ? {} : { notifyFd }),
+      ...(spec.identity === undefined ? {} : { identity: spec.identity }),
     };
   };
 
@@ -105,6 +81,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       });
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
+      exits.cancel(id);
       return { ok: false, ...spawnFailure(result.stage, result.errno, spec) };
     },
     resume(id, _pid, receive) {
@@ -135,6 +112,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         await Promise.race([ended, gaveUp]);
         if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
       }
+      exits.cancel(ownId);
       init.forget(ownId);
     },
     ended(id) {
@@ -157,15 +135,18 @@ function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
   };
 }
 
-/** The supervisor's own variables are no business of a service. */
+/** What the container's runtime or we ourselves were told is no business of a service. */
+const ownVariables =
+  /^(PINGORA_ENTRY_.*|NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID|LISTEN_FDS|LISTEN_FDNAMES|LISTEN_PID)$/;
+
 function mergeEnv(
   inherited: Readonly<Record<string, string | undefined>>,
   own: ProcessSpec["env"],
 ): Record<string, string> {
   const merged: Record<string, string> = {};
   for (const [name, value] of Object.entries({ ...inherited, ...own })) {
-    if (value !== null && value !== undefined && !(name.startsWith("PINGORA_ENTRY_") && own[name] === undefined))
-      merged[name] = value;
+    if (value === null || value === undefined) continue;
+    if (!ownVariables.test(name) || own[name] !== undefined) merged[name] = value;
   }
   return merged;
 }

@@ -6,10 +6,10 @@ import type { ListenerSpec, Plan, ServiceSpec } from "../core/plan.js";
 import type { ShutdownView, Snapshot } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { drive, type Task } from "./driver.js";
+import type { ExitRouter } from "./exit-router.js";
 import { Inbox, type Posted } from "./inbox.js";
 import { openListeners } from "./listener-set.js";
 import type { BoundListener, Clock, Control, Init, InitEvent, Log, Prober, Sink, Sockets } from "./ports.js";
-import { ExitRouter } from "./process-body.js";
 import { readState, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
 import { ServiceSet, type StopFacts } from "./service-set.js";
@@ -30,7 +30,9 @@ export interface ServerParts {
   readonly prober: Prober;
   readonly log: Log;
   readonly random: () => number;
-  readonly body: (service: ServiceSpec, exits: ExitRouter, listeners: ReadonlyMap<string, BoundListener>) => Body;
+  readonly body: (service: ServiceSpec, listeners: ReadonlyMap<string, BoundListener>) => Body;
+  /** shared with whoever else starts processes: probes */
+  readonly exits: ExitRouter;
   /** sockets the admin endpoints are served on, bound with the others */
   readonly adminListeners: readonly ListenerSpec[];
   /** loads and opens the endpoints; called when the first services have been started */
@@ -49,7 +51,6 @@ export class ServerRun {
   readonly store: StatusStore;
   readonly #parts: ServerParts;
   readonly #inbox = new Inbox();
-  readonly #exits = new ExitRouter();
   readonly #listeners = new Map<string, BoundListener>();
   readonly #saved: SavedState | undefined;
   readonly #services: ServiceSet;
@@ -72,7 +73,7 @@ export class ServerRun {
       prober: parts.prober,
       log: parts.log,
       random: parts.random,
-      body: (service) => parts.body(service, this.#exits, this.#listeners),
+      body: (service) => parts.body(service, this.#listeners),
       changed: () => this.#changed(),
       save: () => this.#save(),
       fatal: ({ service, exit, reason }) => {
@@ -284,7 +285,7 @@ export class ServerRun {
     switch (event.kind) {
       case "exited":
         // a probe's process, or one of a supervisor before us: nobody asks for it any more
-        if (!this.#exits.deliver(event)) init.forget(event.id);
+        if (!this.#parts.exits.deliver(event)) init.forget(event.id);
         return;
       case "reaped":
         this.store.set({ orphansReaped: event.total });

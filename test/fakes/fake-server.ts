@@ -1,5 +1,6 @@
 import type { Plan, ServiceSpec } from "../../src/core/plan.js";
 import type { Transition } from "../../src/core/snapshot.js";
+import { ExitRouter } from "../../src/runtime/exit-router.js";
 import type { Log, ProbeResult, ServiceWires } from "../../src/runtime/ports.js";
 import { processBody } from "../../src/runtime/process-body.js";
 import { ServerRun } from "../../src/runtime/server-run.js";
@@ -79,6 +80,7 @@ export class FakeServer {
   ) {
     this.clock = options.clock ?? this.clock;
     this.init = options.init ?? new FakeInit(this.clock);
+    const exits = new ExitRouter();
     this.run = new ServerRun({
       plan,
       version: "0",
@@ -97,7 +99,8 @@ export class FakeServer {
       },
       log: silentLog,
       random: () => 0.5,
-      body: (service, exits, listeners) =>
+      exits,
+      body: (service, listeners) =>
         processBody(
           service,
           service.process ?? { command: [], env: {}, limits: [], output: "inherit", tty: false },
