@@ -1,19 +1,22 @@
 import { EntryError, exitCodes } from "../core/entry-error.js";
 import { containerExitCode, type Ending } from "../core/exit-code.js";
-import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
+import type { ShutdownPlan } from "../core/grace-budget.js";
 import { ignored, next, type Phase, type PhaseEvent } from "../core/phase.js";
 import type { ListenerSpec, Plan, ServiceSpec } from "../core/plan.js";
-import type { ShutdownView, Snapshot } from "../core/snapshot.js";
+import type { Snapshot } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { drive, type Task } from "./driver.js";
 import type { ExitRouter } from "./exit-router.js";
 import { Inbox, type Posted } from "./inbox.js";
+import { LameDuck } from "./lame-duck.js";
 import { openListeners } from "./listener-set.js";
 import type { BoundListener, Clock, Control, Init, InitEvent, Log, Prober, Sink, Sockets } from "./ports.js";
 import { readState, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
+import { serviceControl } from "./service-control.js";
 import { ServiceSet, type StopFacts } from "./service-set.js";
 import { StatusStore } from "./status-store.js";
+import { planText, shutdownView, stopPlan } from "./stop-plan.js";
 import { type StopRecord, StopRequest } from "./stop-request.js";
 
 /** Everything a server needs of the world; the library puts it together. */
@@ -56,7 +59,7 @@ export class ServerRun {
   readonly #services: ServiceSet;
   readonly #stop: StopRequest;
   readonly #killed: string[];
-  readonly #lameDuckWaiters: (() => void)[] = [];
+  readonly #lameDuck = new LameDuck();
   #admin: Promise<{ close(): Promise<void> }> | undefined;
   #saveQueued = false;
   #doneWaves = 0;
@@ -108,30 +111,11 @@ export class ServerRun {
 
   /** What HTTP and CLI may ask. */
   get control(): Control {
-    const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
-      if (this.#stop.record !== undefined)
-        throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
-      const view = await this.#services.operate(name, action, this.#stop.hurry);
-      if (view === undefined) throw unknownService(name, this.#parts.plan);
-      const failed =
-        action === "stop"
-          ? view.state !== "Stopped" && view.state !== "Failed"
-          : view.state === "Failed" || view.state === "Backoff";
-      if (failed) throw new EntryError("failed", `cannot ${action} "${name}": it is ${view.state}, ${view.reason}`);
-    };
     return {
       snapshot: () => this.store.snapshot,
       subscribe: (sink) => this.store.subscribe(sink),
       prestop: (signal) => this.#prestop(signal),
-      startService: (name) => operate(name, "start"),
-      stopService: (name) => operate(name, "stop"),
-      restartService: (name) => operate(name, "restart"),
-      signalService: async (name, signal, scope) => {
-        const service = this.#services.find(name);
-        if (service === undefined) throw unknownService(name, this.#parts.plan);
-        const reached = await Promise.all(service.instances.map((instance) => instance.signal(signal, scope)));
-        return reached.reduce((sum, count) => sum + count, 0);
-      },
+      ...serviceControl(this.#services, () => this.#stop.record !== undefined, this.#stop.hurry),
     };
   }
 
@@ -178,7 +162,14 @@ export class ServerRun {
       await this.#services.allReady(scope.signal);
       return { event: "ServicesReady", cause: "every required service is ready" };
     },
-    GracefulTerminate: (scope) => this.#lameDuck(scope),
+    GracefulTerminate: (scope) => {
+      const { clock, log } = this.#parts;
+      const plan = this.#plan();
+      const ms = plan.lameDuckUntil - clock.now();
+      if (ms > 0) log.info(`lame duck: serving on for ${(ms / 1000).toFixed(1)} s`);
+      scope.defer(() => this.#lameDuck.release());
+      return this.#lameDuck.wait(plan, this.#stop, clock, scope);
+    },
     ShutdownStarted: () => {
       this.#services.freeze();
       this.#begin({ cause: "stop", requested: true, signalled: true });
@@ -242,42 +233,13 @@ export class ServerRun {
     });
   }
 
-  async #lameDuck(scope: Scope): Promise<Posted> {
-    const { clock, log } = this.#parts;
-    const record = this.#stop.record ?? this.#begin({ cause: "stop", requested: true, signalled: true });
-    const plan = this.#plan();
-    if (plan.lameDuckUntil > clock.now())
-      log.info(`lame duck: serving on for ${((plan.lameDuckUntil - clock.now()) / 1000).toFixed(1)} s`);
-    await clock.until(plan.lameDuckUntil, AbortSignal.any([scope.signal, this.#stop.hurry]));
-    for (const wake of this.#lameDuckWaiters.splice(0)) wake();
-    if (record.signalled || this.#stop.record?.signalled) return { event: "LameDuckOver", cause: record.cause };
-    // a hook has drained us; the signal that must follow may not come when it was run by hand, or the kill was taken back
-    const limit = new AbortController();
-    scope.defer(() => limit.abort());
-    await Promise.race([this.#stop.signalled(scope.signal), clock.until(plan.deadline, limit.signal)]);
-    if (this.#stop.record?.signalled || scope.signal.aborted)
-      return { event: "LameDuckOver", cause: this.#stop.record?.cause ?? record.cause };
-    this.#stop.cancel();
-    return { event: "DrainCancelled", cause: "preStop was not followed by a signal" };
-  }
-
   async #prestop(signal: AbortSignal): Promise<void> {
     const { phase } = this.store.snapshot;
-    const late = next(phase, "Terminate") === ignored && phase !== "GracefulTerminate";
-    if (late) return;
-    const over = new Promise<void>((resolve) => {
-      this.#lameDuckWaiters.push(resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    const leaves = this.store.subscribe({
-      transition: ({ to }) => {
-        if (to !== "GracefulTerminate") for (const wake of this.#lameDuckWaiters.splice(0)) wake();
-      },
-    });
-    this.#begin({ cause: "preStop", requested: true, signalled: false });
+    if (next(phase, "Terminate") === ignored && phase !== "GracefulTerminate") return;
+    const over = this.#lameDuck.over(signal);
+    const record = this.#begin({ cause: "preStop", requested: true, signalled: false });
     this.#inbox.post("Terminate", "preStop");
-    if (this.#plan().lameDuckUntil > this.#parts.clock.now()) await over;
-    leaves();
+    if (stopPlan(this.#parts.plan, record).lameDuckUntil > this.#parts.clock.now()) await over;
   }
 
   #receive(event: InitEvent): void {
@@ -355,44 +317,8 @@ export class ServerRun {
     });
   }
 
-  /** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
   #plan(): ShutdownPlan {
-    const { plan, clock } = this.#parts;
-    const { shutdown } = plan;
-    const record = this.#stop.record;
-    const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
-    return planShutdown({
-      requestedAt: record?.requestedAt ?? clock.now(),
-      graceMs: shutdown.gracePeriodMs,
-      reserveMs: shutdown.reserveMs,
-      lameDuckMs: record?.lameDuckFrom === undefined ? 0 : shutdown.lameDuckMs,
-      waves: [...plan.waves].reverse().map((names) => ({
-        services: names.map((name) => {
-          const graceMs = graceOf.get(name);
-          return { name, ...(graceMs === undefined ? {} : { graceMs }) };
-        }),
-      })),
-    });
-  }
-
-  #shutdownView(): ShutdownView | undefined {
-    const record = this.#stop.record;
-    if (record === undefined) return undefined;
-    const plan = this.#plan();
-    const wall = (at: number): number => Math.round(record.requestedWall + at - record.requestedAt);
-    return {
-      cause: record.cause,
-      requestedAt: record.requestedWall,
-      deadlineAt: wall(plan.deadline),
-      ...(record.lameDuckFrom === undefined ? {} : { lameDuckUntil: wall(plan.lameDuckUntil) }),
-      waves: plan.waves.map((wave, i) => ({
-        services: wave.services,
-        deadlineAt: wall(wave.deadline),
-        graceMs: Math.round(wave.graceMs),
-        done: i < this.#doneWaves,
-      })),
-      killed: [...new Set(this.#killed)],
-    };
+    return stopPlan(this.#parts.plan, this.#stop.record ?? { requestedAt: this.#parts.clock.now() });
   }
 
   #exitCode(): number {
@@ -416,7 +342,10 @@ export class ServerRun {
     this.#saveQueued = true;
     queueMicrotask(() => {
       this.#saveQueued = false;
-      this.store.set({ services: this.#services.views, shutdown: this.#shutdownView() });
+      const { record } = this.#stop;
+      const progress = { doneWaves: this.#doneWaves, killed: this.#killed };
+      const shutdown = record === undefined ? undefined : shutdownView(this.#plan(), record, progress);
+      this.store.set({ services: this.#services.views, shutdown });
       this.#save();
     });
   }
@@ -437,19 +366,8 @@ export class ServerRun {
   }
 }
 
-function unknownService(name: string, plan: Plan): EntryError {
-  const known = plan.services.map((service) => service.name).join(", ");
-  return new EntryError("usage", `unknown service "${name}"; known: ${known === "" ? "none" : known}`);
-}
-
 function addressText(spec: ListenerSpec, bound: BoundListener | undefined): string {
   if (spec.address.kind === "unix") return `unix ${bound?.path ?? spec.address.path}`;
   const host = bound?.host ?? spec.address.host;
   return `${spec.address.kind} ${host.includes(":") ? `[${host}]` : host}:${bound?.port ?? spec.address.port}`;
-}
-
-function planText(plan: ShutdownPlan, now: number): string {
-  const seconds = (at: number): string => `${(Math.max(0, at - now) / 1000).toFixed(1)} s`;
-  const waves = plan.waves.map((wave) => `${wave.services.join(", ")} by ${seconds(wave.deadline)}`);
-  return `shutdown plan: ${waves.length === 0 ? "nothing to stop" : waves.join("; then ")}`;
 }

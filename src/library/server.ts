@@ -1,0 +1,157 @@
+import { startWaves } from "../core/dependency-graph.js";
+import { EntryError } from "../core/entry-error.js";
+import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
+import type { Snapshot } from "../core/snapshot.js";
+import type { InProcessTask } from "../runtime/in-process-body.js";
+import type { ServerRun } from "../runtime/server-run.js";
+import { type ExecutionPhase, PhaseWatch } from "./execution-phase.js";
+import { inProcessSpec, type ProcessService, type Service, type ServiceContext } from "./service.js";
+import { ServiceHandle } from "./service-handle.js";
+import { type ShutdownSignalWatch, watchProcessSignals } from "./shutdown-signal.js";
+import { defaultConf, type ServerConf } from "./server-conf.js";
+import { openWorld } from "./world.js";
+
+export interface RunArgs {
+  /** instead of this process's signals; awaited once */
+  readonly shutdownSignal?: ShutdownSignalWatch;
+}
+
+interface Entry {
+  readonly handle: ServiceHandle;
+  readonly service?: Service;
+  spec: ServiceSpec;
+}
+
+/** pingora's Server: holds services, starts them in order, stops them in reverse, and says which phase it is in. One run per object. */
+export class Server {
+  readonly configuration: ServerConf;
+  readonly #entries = new Map<string, Entry>();
+  readonly #watches = new Set<PhaseWatch>();
+  readonly #readyWaiters: { readonly name: string; readonly settle: (error?: Error) => void }[] = [];
+  #run: ServerRun | undefined;
+  #begun = false;
+
+  constructor(conf: ServerConf = defaultConf()) {
+    this.configuration = conf;
+  }
+
+  /** @throws EntryError config when a service of that name is there already, or the server has begun to run */
+  addService(service: Service | ProcessService): ServiceHandle {
+    if (this.#begun) throw new EntryError("config", `cannot add service "${service.name}": the server runs already`);
+    if (this.#entries.has(service.name)) throw new EntryError("config", `cannot add service "${service.name}": there is one of that name`);
+    const handle = new ServiceHandle(
+      service.name,
+      (from, on, condition) => this.#depend(from, on, condition),
+      (name) => this.#whenReady(name),
+    );
+    const entry = "spec" in service ? { handle, spec: service.spec } : { handle, service, spec: inProcessSpec(service) };
+    this.#entries.set(service.name, entry);
+    return handle;
+  }
+
+  /** Handles in the order of the services. */
+  addServices(services: readonly (Service | ProcessService)[]): ServiceHandle[] {
+    return services.map((service) => this.addService(service));
+  }
+
+  /** Every phase from this call on; any number of watches. */
+  watchExecutionPhase(): AsyncIterableIterator<ExecutionPhase> {
+    const watch = new PhaseWatch();
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  /** The server as it is now; undefined before it runs. */
+  get snapshot(): Snapshot | undefined {
+    return this.#run?.store.snapshot;
+  }
+
+  /**
+   * Runs until the server is asked to stop, or ends because a service did; resolves with the exit code and never ends the process.
+   * @throws EntryError config for a dependency that does not exist; os when the init cannot be reached or started
+   */
+  async run({ shutdownSignal }: RunArgs = {}): Promise<number> {
+    if (this.#begun) throw new EntryError("config", "cannot run the server: it has been run");
+    this.#begun = true;
+    const world = await openWorld(this.#plan(), this.#tasks());
+    const { run } = world;
+    this.#run = run;
+    run.store.subscribe({
+      transition: (transition) => {
+        for (const watch of this.#watches) watch.push(transition);
+      },
+      snapshot: (snapshot) => this.#settleReady(snapshot),
+    });
+    const unwatch =
+      shutdownSignal === undefined && !world.signalsComeFromInit ? watchProcessSignals((kind, cause) => run.request(kind, cause)) : () => {};
+    void shutdownSignal?.recv().then((signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal));
+    try {
+      return await run.run();
+    } finally {
+      unwatch();
+      this.#settleReady();
+      await world.close(run.store.snapshot.exitCode ?? 0);
+    }
+  }
+
+  /** `run`, and then ends the process with the exit code. */
+  async runForever(args: RunArgs = {}): Promise<never> {
+    process.exit(await this.run(args));
+  }
+
+  #plan(): Plan {
+    const services = [...this.#entries.values()].map(({ spec }) => spec);
+    const order = startWaves(new Map(services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)])));
+    if (!order.ok) throw cycleError(order.cycle);
+    return { ...this.configuration, services, waves: order.waves };
+  }
+
+  #tasks(): Map<string, (context: Parameters<InProcessTask>[0] & Pick<ServiceContext, "listenFds">) => Promise<void>> {
+    const tasks = new Map<string, (context: ServiceContext) => Promise<void>>();
+    const began = performance.now();
+    for (const { service, spec } of this.#entries.values()) {
+      if (service === undefined) continue;
+      tasks.set(service.name, (context) => {
+        if (Object.keys(spec.dependsOn).length > 0) service.onStartupDelay?.(performance.now() - began);
+        return service.start(context);
+      });
+    }
+    return tasks;
+  }
+
+  #depend(from: ServiceHandle, on: ServiceHandle, condition: Condition): void {
+    const entry = this.#entries.get(from.name);
+    if (entry === undefined || this.#entries.get(on.name)?.handle !== on)
+      throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": it is no service of this server`);
+    if (this.#begun) throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": the server runs already`);
+    const before = entry.spec;
+    entry.spec = { ...before, dependsOn: { ...before.dependsOn, [on.name]: condition } };
+    const order = startWaves(new Map([...this.#entries].map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)])));
+    if (order.ok) return;
+    entry.spec = before;
+    throw cycleError(order.cycle);
+  }
+
+  #whenReady(name: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#readyWaiters.push({ name, settle: (error) => (error === undefined ? resolve() : reject(error)) });
+      const { snapshot } = this;
+      if (snapshot !== undefined) this.#settleReady(snapshot);
+    });
+  }
+
+  /** Without a snapshot the server is over: who still waits will not be served. */
+  #settleReady(snapshot?: Snapshot): void {
+    for (const waiter of [...this.#readyWaiters]) {
+      const service = snapshot?.services.find(({ name }) => name === waiter.name);
+      if (snapshot !== undefined && !service?.ready && service?.state !== "Failed") continue;
+      this.#readyWaiters.splice(this.#readyWaiters.indexOf(waiter), 1);
+      if (service?.ready) waiter.settle();
+      else waiter.settle(new EntryError("failed", `service "${waiter.name}" did not become ready: ${service?.reason ?? "the server ended"}`));
+    }
+  }
+}
+
+function cycleError(cycle: readonly string[]): EntryError {
+  return new EntryError("config", `cannot order the services: they depend on each other: ${cycle.join(" -> ")}`);
+}

@@ -1,0 +1,35 @@
+import { EntryError } from "../core/entry-error.js";
+import type { Control } from "./ports.js";
+import type { ServiceSet } from "./service-set.js";
+
+type ServiceControl = Pick<Control, "startService" | "stopService" | "restartService" | "signalService">;
+
+/** What an operator may do to single services; refused while the server stops. `gone` aborts when nobody can wait any longer. */
+export function serviceControl(services: ServiceSet, stopping: () => boolean, gone: AbortSignal): ServiceControl {
+  const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
+    if (services.find(name) === undefined) throw unknownService(name, services);
+    if (stopping()) throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
+    const view = await services.operate(name, action, gone);
+    const reached =
+      action === "stop"
+        ? view?.state === "Stopped" || view?.state === "Failed"
+        : view?.state !== "Failed" && view?.state !== "Backoff";
+    if (!reached) throw new EntryError("failed", `cannot ${action} "${name}": it is ${view?.state}, ${view?.reason}`);
+  };
+  return {
+    startService: (name) => operate(name, "start"),
+    stopService: (name) => operate(name, "stop"),
+    restartService: (name) => operate(name, "restart"),
+    async signalService(name, signal, scope) {
+      const service = services.find(name);
+      if (service === undefined) throw unknownService(name, services);
+      const reached = await Promise.all(service.instances.map((instance) => instance.signal(signal, scope)));
+      return reached.reduce((sum, count) => sum + count, 0);
+    },
+  };
+}
+
+function unknownService(name: string, services: ServiceSet): EntryError {
+  const known = services.views.map((service) => service.name).join(", ");
+  return new EntryError("usage", `unknown service "${name}"; known: ${known === "" ? "none" : known}`);
+}

@@ -1,0 +1,51 @@
+import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
+import type { Plan } from "../core/plan.js";
+import type { ShutdownView } from "../core/snapshot.js";
+import type { StopRecord } from "./stop-request.js";
+
+/** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
+export function stopPlan(plan: Plan, record: Pick<StopRecord, "requestedAt" | "lameDuckFrom">): ShutdownPlan {
+  const { shutdown } = plan;
+  const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
+  return planShutdown({
+    requestedAt: record.requestedAt,
+    graceMs: shutdown.gracePeriodMs,
+    reserveMs: shutdown.reserveMs,
+    lameDuckMs: record.lameDuckFrom === undefined ? 0 : shutdown.lameDuckMs,
+    waves: [...plan.waves].reverse().map((names) => ({
+      services: names.map((name) => {
+        const graceMs = graceOf.get(name);
+        return { name, ...(graceMs === undefined ? {} : { graceMs }) };
+      }),
+    })),
+  });
+}
+
+/** The plan in wall-clock time, and how far it has come. */
+export function shutdownView(
+  planned: ShutdownPlan,
+  record: StopRecord,
+  progress: { readonly doneWaves: number; readonly killed: readonly string[] },
+): ShutdownView {
+  const wall = (at: number): number => Math.round(record.requestedWall + at - record.requestedAt);
+  return {
+    cause: record.cause,
+    requestedAt: record.requestedWall,
+    deadlineAt: wall(planned.deadline),
+    ...(record.lameDuckFrom === undefined ? {} : { lameDuckUntil: wall(planned.lameDuckUntil) }),
+    waves: planned.waves.map((wave, i) => ({
+      services: wave.services,
+      deadlineAt: wall(wave.deadline),
+      graceMs: Math.round(wave.graceMs),
+      done: i < progress.doneWaves,
+    })),
+    killed: [...new Set(progress.killed)],
+  };
+}
+
+/** One line for the log: who is stopped by when. */
+export function planText(planned: ShutdownPlan, now: number): string {
+  const seconds = (at: number): string => `${(Math.max(0, at - now) / 1000).toFixed(1)} s`;
+  const waves = planned.waves.map((wave) => `${wave.services.join(", ")} by ${seconds(wave.deadline)}`);
+  return `shutdown plan: ${waves.length === 0 ? "nothing to stop" : waves.join("; then ")}`;
+}
