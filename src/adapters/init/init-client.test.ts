@@ -1,0 +1,388 @@
+import assert from "node:assert/strict";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { afterEach, test } from "node:test";
+import { EntryError } from "../../core/entry-error.js";
+import type { Init, InitEvent, SpawnSpec } from "../../runtime/ports.js";
+import { native } from "../native/addon.js";
+import { Channel, type ReceivedFrame, readAll } from "./channel.js";
+import { connectInit, openChannel } from "./connect.js";
+import { encodeFrame } from "./frame.js";
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function eventually(condition: () => boolean, timeoutMs = 5000): Promise<void> {
+  for (const end = Date.now() + timeoutMs; !condition(); ) {
+    assert.ok(Date.now() < end, `not within ${timeoutMs} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** The other end: records what arrives, and says what the test tells it to. */
+class FakeInit {
+  readonly seen: ReceivedFrame[] = [];
+  readonly channel: Channel;
+  gone = false;
+  readonly #greeting: (say: FakeInit["say"]) => void;
+
+  constructor(fd: number, greeting: (say: FakeInit["say"]) => void) {
+    this.#greeting = greeting;
+    this.channel = new Channel(fd, {
+      receive: (frame) => this.#receive(frame),
+      misunderstood: () => {},
+      lost: () => {
+        this.gone = true;
+      },
+    });
+  }
+
+  say = (verb: string, fields: readonly string[] = [], fds: readonly number[] = [], text?: string): void => {
+    const bytes = encodeFrame(verb, fields);
+    this.channel.send(text === undefined ? { verb, bytes, fds } : { verb, bytes, fds, text });
+  };
+
+  lines(): string[] {
+    return this.seen.map((frame) => [frame.verb, ...frame.fields].join(" "));
+  }
+
+  #receive(frame: ReceivedFrame): void {
+    this.seen.push(frame);
+    if (frame.verb === "HELLO") this.#greeting(this.say);
+  }
+}
+
+const plain = (say: FakeInit["say"]) => {
+  say("WELCOME", ["1", "42", "1", "boot", "0"]);
+  say("SYNCED");
+};
+
+function pair(greeting = plain): { ours: number; fake: FakeInit } {
+  const addon = native();
+  const [ours, theirs] = addon.socketpair(addon.constants.SOCK_SEQPACKET);
+  const fake = new FakeInit(theirs, greeting);
+  closing.push(() => fake.channel.close());
+  return { ours, fake };
+}
+
+async function connected(greeting = plain): Promise<{ init: Init; fake: FakeInit; events: InitEvent[] }> {
+  const { ours, fake } = pair(greeting);
+  const init = await openChannel(ours);
+  const events: InitEvent[] = [];
+  return { init, fake, events };
+}
+
+const spec: SpawnSpec = { argv: ["true"], env: ["A=1"], pidEnv: [], limits: [], newSession: true, tty: false, fds: [] };
+
+test("openChannel returns what an earlier supervisor left when the init syncs", async () => {
+  const addon = native();
+  const [read, write] = addon.pipe();
+  closing.push(
+    () => closeSync(write),
+    () => closeSync(read),
+  );
+  const { init, events } = await connected((say) => {
+    say("WELCOME", ["1", "42", "1", "boot", "3"]);
+    say("SYNC", ["child", "web", "50", "running"]);
+    say("SYNC", ["child", "db", "51", "exited", "code", "7", "1", "2", "3", "4"]);
+    say("SYNC", ["held", "http"], [read]);
+    say("SYNC", ["state", "phase"], [], "Running é");
+    say("EXITED", ["web", "50", "code", "0", "1", "2", "3", "5"]);
+    say("SYNCED");
+  });
+  assert.deepEqual([init.pid, init.isPid1, init.recovered.restarts], [42, true, 3]);
+  assert.deepEqual(
+    init.recovered.children.map((child) => [child.id, child.pid, child.exit?.status]),
+    [
+      ["web", 50, undefined],
+      ["db", 51, { code: 7 }],
+    ],
+  );
+  assert.deepEqual([...init.recovered.state], [["phase", "Running é"]]);
+  const held = init.recovered.held.get("http") ?? -1;
+  assert.equal(fstatSync(held).ino, fstatSync(read).ino);
+  assert.equal(addon.getFlags(held).cloexec, true);
+  closeSync(held);
+  init.listen((event) => events.push(event));
+  assert.deepEqual(
+    events.map((event) => event.kind),
+    ["exited"],
+  );
+});
+
+test("listen receives every event in order and acknowledges signals after they were handed over", async () => {
+  const { init, fake, events } = await connected();
+  fake.say("SIGNAL", ["1", "15", "100", "0"]);
+  fake.say("EXITED", ["web", "5", "code", "0", "0", "0", "0", "1"]);
+  fake.say("SIGNAL", ["2", "2", "0", "0"]);
+  const answered = init.signal("none", "0", "tree");
+  fake.say("SIGNALLED", ["1", "0"]);
+  assert.equal(await answered, 0);
+  assert.equal(
+    fake.lines().some((line) => line.startsWith("ACK")),
+    false,
+  );
+  init.listen((event) => {
+    // nothing may be acknowledged before its receiver has returned
+    assert.equal(fake.lines().includes(`ACK ${events.length + 1}`), false);
+    events.push(event);
+  });
+  assert.deepEqual(
+    events.map((event) => (event.kind === "signal" ? event.signal : event.kind)),
+    ["SIGTERM", "exited", "SIGINT"],
+  );
+  await eventually(() => fake.lines().includes("READY"));
+  assert.deepEqual(fake.lines().slice(-3), ["ACK 1", "ACK 2", "READY"]);
+});
+
+test("spawn sends everything of the spec and resolves with the pid when the init answers", async () => {
+  const { init, fake } = await connected();
+  const fd = openSync("/dev/null", "r");
+  closing.push(() => closeSync(fd));
+  const spawned = init.spawn("web.1", {
+    argv: ["/bin/x", "--né"],
+    env: ["A=1", "B=\udcff"],
+    pidEnv: ["LISTEN_PID"],
+    cwd: "/srv",
+    identity: { uid: 1, gid: 2, groups: [2, 3] },
+    umask: 0o27,
+    nice: 5,
+    oomScoreAdj: -10,
+    limits: [{ resource: "nofile", soft: 100, hard: -1 }],
+    newSession: false,
+    tty: true,
+    fds: [
+      { target: 3, fd },
+      { target: 4, fd },
+    ],
+  });
+  await eventually(() => fake.seen.length === 2);
+  const frame = fake.seen[1];
+  assert.deepEqual(frame?.fields, [
+    "web.1",
+    "session=0",
+    "tty=1",
+    "fd=3:0",
+    "fd=4:0",
+    "rlimit=nofile:100:-1",
+    "nice=5",
+    "oom=-10",
+    "umask=27",
+    "gid=2",
+    "groups=2,3",
+    "uid=1",
+    "cwd=/srv",
+    "pidenv=LISTEN_PID",
+    "e=A=1",
+    "e=B=\udcff",
+    "a=/bin/x",
+    "a=--né",
+  ]);
+  assert.equal(frame?.fds.length, 1);
+  for (const copy of frame?.fds ?? []) closeSync(copy);
+  fake.say("SPAWNED", ["web.1", "77"]);
+  assert.deepEqual(await spawned, { ok: true, pid: 77 });
+});
+
+test("spawn resolves with stage and errno when the init or the spec fails", async () => {
+  const { init, fake } = await connected();
+  const failed = init.spawn("a", spec);
+  fake.say("SPAWN-FAILED", ["a", "exec", "2"]);
+  assert.deepEqual(await failed, { ok: false, stage: "exec", errno: "ENOENT" });
+  assert.deepEqual(await init.spawn("b", { ...spec, argv: ["a\0b"] }), { ok: false, stage: "exec", errno: "EINVAL" });
+  assert.deepEqual(await init.spawn("c", { ...spec, env: [`X=${"x".repeat(9e6)}`] }), {
+    ok: false,
+    stage: "exec",
+    errno: "E2BIG",
+  });
+});
+
+test("spawn travels in a memfd when its environment is large", async () => {
+  const { init, fake } = await connected();
+  const fd = openSync("/dev/null", "r");
+  closing.push(() => closeSync(fd));
+  const env = Array.from({ length: 2000 }, (_, index) => `V${index}=${"é".repeat(500)}`);
+  const spawned = init.spawn("big", { ...spec, env, fds: [{ target: 5, fd }] });
+  await eventually(() => fake.seen.length === 2);
+  assert.deepEqual(fake.seen[1]?.fields.filter((field) => field.startsWith("e=")).length, 2000);
+  assert.equal(fstatSync(fake.seen[1]?.fds[0] ?? -1).rdev, fstatSync(fd).rdev);
+  for (const copy of fake.seen[1]?.fds ?? []) closeSync(copy);
+  fake.say("SPAWNED", ["big", "78"]);
+  assert.deepEqual(await spawned, { ok: true, pid: 78 });
+});
+
+test("hold passes a duplicate and resolves when it is held", async () => {
+  const { init, fake } = await connected();
+  const fd = openSync("/dev/zero", "r");
+  const held = init.hold("http", fd);
+  await eventually(() => fake.seen.length === 2);
+  assert.equal(fstatSync(fake.seen[1]?.fds[0] ?? -1).rdev, fstatSync(fd).rdev);
+  closeSync(fd);
+  for (const copy of fake.seen[1]?.fds ?? []) closeSync(copy);
+  fake.say("HELD", ["http"]);
+  await held;
+});
+
+test("save, grace, backstop, forget, release and exit say what PROTOCOL.md asks for", async () => {
+  const { init, fake } = await connected();
+  init.save("phase", "Running é");
+  init.grace(1234.6);
+  init.backstop(99.5, 143);
+  init.backstop(undefined, 0);
+  init.forget("web");
+  init.release("http");
+  init.exit(3);
+  await eventually(() => fake.seen.length === 8);
+  assert.deepEqual(fake.lines().slice(1), [
+    "STATE phase",
+    "GRACE 1235",
+    "BACKSTOP 100 143",
+    "BACKSTOP - 0",
+    "FORGET web",
+    "RELEASE http",
+    "EXIT 3",
+  ]);
+  const [memory] = fake.seen[1]?.fds ?? [];
+  assert.ok(memory !== undefined);
+  assert.equal(readAll(memory, fstatSync(memory).size).toString(), "Running é");
+  assert.equal(native().isSealed(memory), true);
+  closeSync(memory);
+});
+
+test("signal rejects when no signal has the name", async () => {
+  const { init } = await connected();
+  await assert.rejects(init.signal("web", "SIGNOPE", "child"), EntryError);
+});
+
+test("a lost channel rejects what waits, gives closed once, and refuses what comes later", async () => {
+  const { init, fake, events } = await connected();
+  init.listen((event) => events.push(event));
+  const waiting = [init.spawn("a", spec), init.signal("a", "SIGTERM", "group"), init.hold("x", 0)];
+  await eventually(() => fake.seen.length === 5);
+  for (const fd of fake.seen.flatMap((frame) => frame.fds)) closeSync(fd);
+  fake.say("EXITED", ["z", "5", "code", "0", "0", "0", "0", "1"]);
+  fake.channel.close();
+  for (const promise of waiting) await assert.rejects(promise, /its end of the channel is closed/);
+  assert.deepEqual(
+    events.map((event) => event.kind),
+    ["exited", "closed"],
+  );
+  await assert.rejects(init.spawn("b", spec), EntryError);
+  init.save("x", "y");
+  init.exit(0);
+});
+
+test("events written by an init that ended without reading are still received", async () => {
+  const { init, fake, events } = await connected();
+  init.listen((event) => events.push(event));
+  await eventually(() => fake.lines().includes("READY"));
+  fake.say("EXITED", ["z", "5", "code", "0", "0", "0", "0", "1"]);
+  init.forget("unread");
+  fake.channel.close();
+  await eventually(() => events.length === 2);
+  assert.deepEqual(
+    events.map((event) => event.kind),
+    ["exited", "closed"],
+  );
+});
+
+test("openChannel rejects when the init speaks another version, closes, or loses descriptors", async () => {
+  await assert.rejects(
+    connected((say) => say("WELCOME", ["2", "1", "1", "b", "0"])),
+    /speaks version 2.*version 1 is needed/,
+  );
+  const { ours, fake } = pair(() => fake.channel.close());
+  await assert.rejects(openChannel(ours), /closed the channel/);
+  await assert.rejects(
+    connected((say) => {
+      plain((verb, fields) => (verb === "SYNCED" ? say("SYNC", ["held", "http"]) : say(verb, fields)));
+      say("SYNCED");
+    }),
+    /cannot take over from the init, SYNC: 0 descriptors/,
+  );
+});
+
+test("garbage is answered with ERROR, and an ERROR with nothing", async () => {
+  const { init, fake } = await connected();
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on("warning", warned);
+  closing.push(() => process.off("warning", warned));
+  fake.say("NONSENSE", ["1"]);
+  fake.say("ERROR", ["SAVE"]);
+  fake.say("SPAWNED", ["x"]);
+  await eventually(() => fake.seen.length === 3 && warnings.length === 3);
+  assert.deepEqual(fake.lines().slice(1), ["ERROR NONSENSE an unknown verb", "ERROR SPAWNED field 2 is missing"]);
+  const answer = init.spawn("x", spec);
+  fake.say("ERROR", ["SPAWN", "bad"]);
+  await assert.rejects(answer, /the init refused SPAWN: bad/);
+});
+
+test("connectInit rejects when the variable is missing or names no channel", async () => {
+  await assert.rejects(connectInit({}), /PINGORA_ENTRY_CHANNEL is not set/);
+  for (const value of ["0", "99999", "x", ""]) {
+    const env = { PINGORA_ENTRY_CHANNEL: value };
+    await assert.rejects(connectInit(env), EntryError);
+    assert.deepEqual(env, {});
+  }
+});
+
+test("connectInit makes the channel close-on-exec and removes the variable", async () => {
+  const { ours } = pair();
+  native().setCloexec(ours, false);
+  const env = { PINGORA_ENTRY_CHANNEL: String(ours), OTHER: "1" };
+  await connectInit(env);
+  assert.deepEqual(env, { OTHER: "1" });
+  assert.equal(native().getFlags(ours).cloexec, true);
+});
+
+/** descriptors of this process that are memfds or pipes, by what they point to */
+function descriptors(): number {
+  return Number(readFileSync("/proc/self/status", "utf8").match(/FDSize:\s+(\d+)/)?.[1]);
+}
+
+test("what an init does not read is queued in order, bounded, and newest notes replace older ones", async () => {
+  const addon = native();
+  const [ours, theirs] = addon.socketpair(addon.constants.SOCK_SEQPACKET);
+  const say = (verb: string, fields: string[]) => addon.sendmsg(theirs, encodeFrame(verb, fields), []);
+  say("WELCOME", ["1", "1", "1", "b", "0"]);
+  say("SYNCED", []);
+  const init = await openChannel(ours);
+  const before = descriptors();
+  const refused: unknown[] = [];
+  const env = [`X=${"x".repeat(40_000)}`];
+  for (let index = 0; index < 1200; index++) {
+    init.spawn(`s${index}`, { ...spec, env, fds: [{ target: 0, fd: 0 }] }).catch((error) => refused.push(error));
+    for (let round = 0; round < 3; round++) init.save("state", `${index} ${round}`);
+  }
+  await eventually(() => refused.length > 0);
+  assert.match(String(refused[0]), /cannot send SPAWN to the init: it has not read its channel/);
+  assert.ok(descriptors() - before < 2048);
+  // the init wakes up
+  const seen: string[] = [];
+  const fake = new Channel(theirs, {
+    receive: (frame) => {
+      if (frame.verb === "SPAWN") seen.push(frame.fields[0] ?? "");
+      if (frame.verb === "STATE") {
+        const [memory = -1] = frame.fds;
+        seen.push(readAll(memory, fstatSync(memory).size).toString());
+      }
+      for (const fd of frame.fds) closeSync(fd);
+    },
+    misunderstood: (error) => assert.fail(error),
+    lost: () => {},
+  });
+  closing.push(() => fake.close());
+  await eventually(() => seen.at(-1) === "1199 2");
+  const spawns = seen.filter((line) => line.startsWith("s"));
+  assert.deepEqual(
+    spawns,
+    Array.from({ length: spawns.length }, (_, index) => `s${index}`),
+  );
+  assert.equal(spawns.length + refused.length, 1200);
+  // the first few went out at once; of those that waited behind a spawn only the newest is left
+  for (const [at, line] of seen.entries()) {
+    if (line.startsWith("s") && at > 100) assert.match(seen[at - 1] ?? "", / 2$/);
+  }
+});

@@ -1,0 +1,174 @@
+import { EntryError } from "../../core/entry-error.js";
+import { signalNumber } from "../../core/signals.js";
+import type { Init, InitEvent, Recovered, SignalScope, SpawnResult, SpawnSpec } from "../../runtime/ports.js";
+import type { Channel, ReceivedFrame } from "./channel.js";
+import { encodeFrame, FrameError, maxFrameFds } from "./frame.js";
+import type { Greeting } from "./handshake.js";
+import { Pending } from "./pending.js";
+import { type Reply, readReply } from "./reply.js";
+import { spawnRequest } from "./spawn-request.js";
+
+/** A stuck init must not keep a finished supervisor: by then it decides alone anyway. */
+const exitPatienceMs = 1000;
+
+function lostChannel(): EntryError {
+  return new EntryError("os", "cannot reach the init: its end of the channel is closed, it has ended");
+}
+
+/** The init as the runtime knows it, over an open channel whose handshake is done. */
+export class InitClient implements Init {
+  readonly pid: number;
+  readonly isPid1: boolean;
+  readonly recovered: Recovered;
+  readonly #channel: Channel;
+  readonly #spawns = new Pending<string, SpawnResult>();
+  readonly #signals = new Pending<number, number>();
+  readonly #holds = new Pending<string, void>();
+  #receive: ((event: InitEvent) => void) | undefined;
+  /** what came before listen, in order; `sequence` of a signal is acknowledged once it is handed over */
+  readonly #early: { readonly event: InitEvent; readonly sequence?: number }[] = [];
+  #ticket = 0;
+
+  constructor(channel: Channel, greeting: Greeting) {
+    this.#channel = channel;
+    this.pid = greeting.pid;
+    this.isPid1 = greeting.isPid1;
+    this.recovered = greeting.recovered;
+  }
+
+  listen(receive: (event: InitEvent) => void): void {
+    this.#receive = receive;
+    for (let early = this.#early.shift(); early !== undefined; early = this.#early.shift()) {
+      this.#deliver(early.event, early.sequence);
+    }
+    this.#note("READY");
+  }
+
+  async spawn(id: string, spec: SpawnSpec): Promise<SpawnResult> {
+    if (this.#spawns.has(id)) throw new Error(`two processes with the id ${id}`);
+    const { fields, fds } = spawnRequest(id, spec);
+    if (fds.length > maxFrameFds) return { ok: false, stage: "fd", errno: "EMFILE" };
+    let bytes: Buffer;
+    try {
+      bytes = encodeFrame("SPAWN", fields);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      // what execve itself would say: a NUL ends an argument, and there is a limit to all of them
+      return { ok: false, stage: "exec", errno: fields.some((field) => field.includes("\0")) ? "EINVAL" : "E2BIG" };
+    }
+    this.#request("SPAWN", bytes, fds);
+    return this.#spawns.wait(id);
+  }
+
+  async signal(id: string, signal: string, scope: SignalScope): Promise<number> {
+    const number = signal === "0" ? 0 : signalNumber(signal);
+    if (number === 0 && signal !== "0")
+      throw new EntryError("usage", `cannot send "${signal}": no signal has this name`);
+    const ticket = ++this.#ticket;
+    this.#request("SIGNAL", encodeFrame("SIGNAL", [`${ticket}`, id, `${number}`, scope]), []);
+    return this.#signals.wait(ticket);
+  }
+
+  forget(id: string): void {
+    this.#note("FORGET", [id], `FORGET ${id}`);
+  }
+
+  async hold(name: string, fd: number): Promise<void> {
+    this.#request("HOLD", encodeFrame("HOLD", [name]), [fd]);
+    return this.#holds.wait(name);
+  }
+
+  release(name: string): void {
+    this.#note("RELEASE", [name], `RELEASE ${name}`);
+  }
+
+  save(name: string, text: string): void {
+    this.#channel.send({ verb: "STATE", bytes: encodeFrame("STATE", [name]), fds: [], text, note: `STATE ${name}` });
+  }
+
+  grace(ms: number): void {
+    this.#note("GRACE", [`${Math.max(0, Math.round(ms))}`]);
+  }
+
+  backstop(deadline: number | undefined, code: number): void {
+    this.#note("BACKSTOP", [deadline === undefined ? "-" : `${Math.round(deadline)}`, `${code}`]);
+  }
+
+  exit(code: number): void {
+    this.#channel.sendLast({ verb: "EXIT", bytes: encodeFrame("EXIT", [`${code}`]), fds: [] }, exitPatienceMs);
+  }
+
+  /** one frame from the init; descriptors that come with it are nobody's. @throws FrameError: it cannot be understood */
+  receive(frame: ReceivedFrame): void {
+    const reply = readReply(frame);
+    if (frame.fds.length > 0) throw new FrameError(frame.verb, `${frame.fds.length} descriptors, none is needed`);
+    this.take(reply);
+  }
+
+  /** @throws FrameError: it belongs to the handshake */
+  take(reply: Reply): void {
+    switch (reply.kind) {
+      case "spawned":
+        this.#spawns.answer(reply.id, { ok: true, pid: reply.pid });
+        break;
+      case "spawn-failed":
+        this.#spawns.answer(reply.id, { ok: false, stage: reply.stage, errno: reply.errno });
+        break;
+      case "signalled":
+        this.#signals.answer(reply.ticket, reply.count);
+        break;
+      case "held":
+        this.#holds.answer(reply.name, undefined);
+        break;
+      case "signal": {
+        const { kind, signal, senderPid, senderUid } = reply;
+        this.#deliver({ kind, signal, senderPid, senderUid }, reply.sequence);
+        break;
+      }
+      case "exited":
+      case "reaped":
+        this.#deliver(reply);
+        break;
+      case "error":
+        this.#refused(reply.verb, reply.text);
+        break;
+      default:
+        throw new FrameError("SYNC", "the handshake is over");
+    }
+  }
+
+  /** the channel is gone: whoever waits is told */
+  lost(): void {
+    for (const pending of [this.#spawns, this.#signals, this.#holds]) pending.refuseAll(lostChannel);
+    this.#deliver({ kind: "closed" });
+  }
+
+  #deliver(event: InitEvent, sequence?: number): void {
+    if (this.#receive === undefined) {
+      this.#early.push(sequence === undefined ? { event } : { event, sequence });
+      return;
+    }
+    this.#receive(event);
+    if (sequence !== undefined) this.#note("ACK", [`${sequence}`]);
+  }
+
+  #note(verb: string, fields: readonly string[] = [], note = verb): void {
+    this.#channel.send({ verb, bytes: encodeFrame(verb, fields), fds: [], note });
+  }
+
+  #request(verb: string, bytes: Buffer, fds: readonly number[]): void {
+    if (!this.#channel.open) throw lostChannel();
+    this.#channel.send({ verb, bytes, fds });
+  }
+
+  /** The init did not understand us: a bug of one end, told to the request that is most likely meant. */
+  #refused(verb: string, text: string): void {
+    const error = new Error(`the init refused ${verb}: ${text}`);
+    const pending = new Map<string, Pending<string, SpawnResult> | Pending<number, number> | Pending<string, void>>([
+      ["SPAWN", this.#spawns],
+      ["SIGNAL", this.#signals],
+      ["HOLD", this.#holds],
+    ]).get(verb);
+    if (!pending?.refuseOldest(error)) process.emitWarning(error);
+  }
+}

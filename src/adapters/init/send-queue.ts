@@ -1,0 +1,105 @@
+import { EntryError } from "../../core/entry-error.js";
+import { native } from "../native/addon.js";
+import { directBytes, elsewhere, encodeFrame } from "./frame.js";
+
+/** A frame on its way out. `text` travels in a memfd of its own, made only when the frame is really sent. */
+export interface OutgoingFrame {
+  readonly verb: string;
+  readonly bytes: Buffer;
+  readonly fds: readonly number[];
+  readonly text?: string;
+  /** a note says "newest wins": it replaces an equal-named one that waits, unless a request was queued since */
+  readonly note?: string;
+}
+
+/** sent; full: wait until the socket is writable; busy: the system is short of something for a moment, try again later */
+export type SendResult = "sent" | "full" | "busy";
+
+/** What an init that does not read may cost us. Notes are few by nature; requests are refused beyond this. */
+export const maxQueuedFrames = 1024;
+export const maxQueuedBytes = 16 * 1024 * 1024;
+
+const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ETOOMANYREFS"]);
+const pointer = encodeFrame(elsewhere);
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}
+
+/** @throws Error of the addon: EPIPE and the like (nobody reads any more), EBADF (a descriptor of the frame is none) */
+export function transmit(channel: number, frame: OutgoingFrame): SendResult {
+  const addon = native();
+  const own: number[] = [];
+  try {
+    let { bytes, fds } = frame;
+    if (frame.text !== undefined) {
+      own.push(addon.sealedMemory("pingora-entry-state", Buffer.from(frame.text, "utf8")));
+      fds = own.slice();
+    }
+    if (bytes.length > directBytes) {
+      own.push(addon.sealedMemory("pingora-entry-frame", bytes));
+      fds = [...own.slice(-1), ...fds];
+      bytes = pointer;
+    }
+    return addon.sendmsg(channel, bytes, fds) === undefined ? "full" : "sent";
+  } catch (error) {
+    if (shortages.has(codeOf(error) ?? "")) return "busy";
+    throw error;
+  } finally {
+    for (const fd of own) addon.close(fd);
+  }
+}
+
+/** Frames that could not be sent yet, in order, with duplicates of their descriptors: the caller may close its own meanwhile. */
+export class SendQueue {
+  #frames: OutgoingFrame[] = [];
+  #bytes = 0;
+
+  get empty(): boolean {
+    return this.#frames.length === 0;
+  }
+
+  get first(): OutgoingFrame | undefined {
+    return this.#frames[0];
+  }
+
+  /** @throws EntryError os: a request, and the queue is full */
+  add(frame: OutgoingFrame): void {
+    const size = frame.bytes.length + (frame.text?.length ?? 0);
+    if (frame.note === undefined) {
+      if (this.#frames.length >= maxQueuedFrames || this.#bytes + size > maxQueuedBytes) {
+        throw new EntryError(
+          "os",
+          `cannot send ${frame.verb} to the init: it has not read its channel for ${this.#frames.length} messages, it must run`,
+        );
+      }
+    } else this.#dropOlder(frame.note);
+    const addon = native();
+    this.#frames.push({ ...frame, fds: frame.fds.map((fd) => addon.dup(fd)) });
+    this.#bytes += size;
+  }
+
+  #dropOlder(note: string): void {
+    for (let at = this.#frames.length - 1; at >= 0 && this.#frames[at]?.note !== undefined; at--) {
+      if (this.#frames[at]?.note !== note) continue;
+      this.#remove(at);
+      return;
+    }
+  }
+
+  /** forgets the first, which was sent or is not wanted any more */
+  shift(): void {
+    if (this.#frames.length > 0) this.#remove(0);
+  }
+
+  clear(): void {
+    while (this.#frames.length > 0) this.#remove(this.#frames.length - 1);
+  }
+
+  #remove(at: number): void {
+    const [frame] = this.#frames.splice(at, 1);
+    if (frame === undefined) return;
+    this.#bytes -= frame.bytes.length + (frame.text?.length ?? 0);
+    for (const fd of frame.fds) native().close(fd);
+  }
+}
