@@ -146,6 +146,11 @@ export class Instance {
     return this.#run === undefined ? Promise.resolve(0) : this.#parts.body.signal(this.#run.id, signal, scope);
   }
 
+  /** The id its process has, or would have, according to a record. */
+  idOf(record: InstanceRecord): string {
+    return `${this.key}#${record.serial}`;
+  }
+
   /** Takes up what an earlier supervisor knew. `child` is what the init still has of it. */
   resume(record: InstanceRecord, child: { readonly pid: number; readonly exit?: Exit } | undefined): void {
     const { clock, service } = this.#parts;
@@ -158,7 +163,7 @@ export class Instance {
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
     if (!isUp(state) && state.name !== "Stopping") return;
-    const run: Run = { id: `${this.key}#${record.serial}`, scope: new Scope(), killed: false, wasReady: false };
+    const run: Run = { id: this.idOf(record), scope: new Scope(), killed: false, wasReady: false };
     this.#run = run;
     if (child === undefined) {
       // written down, never started: the supervisor died in between
@@ -367,7 +372,6 @@ export class Instance {
     await run.scope.close();
     this.healthy = false;
     await this.#sweep(run);
-    body.ended(run.id);
     if (run === this.#run) this.#run = undefined;
     this.#stopDeadline = undefined;
     this.#lastExit = {
@@ -381,6 +385,9 @@ export class Instance {
       ...(usage === undefined ? {} : { usage }),
     });
     this.#dispatch({ kind: "exited", exit, now: clock.now(), random: random() });
+    // first on record, then forgotten: a supervisor that dies in between finds the exit again, and counts it once
+    this.#parts.save();
+    body.ended(run.id);
   }
 
   async #sweep(run: Run): Promise<void> {

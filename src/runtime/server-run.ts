@@ -149,6 +149,8 @@ export class ServerRun {
     if (kind === "FastShutdown" || (again && !this.#parts.inPod)) this.#stop.hastens();
     else if (again) this.#parts.log.info(`${cause} again: the shutdown plan stands`, { cause });
     this.#inbox.post(kind, cause);
+    // on record before the signal is acknowledged: a supervisor that dies now has not swallowed it
+    this.#save();
   }
 
   readonly #tasks: Readonly<Partial<Record<Phase, Task>>> = {
@@ -277,7 +279,11 @@ export class ServerRun {
       const posted = this.#failed(phase, error);
       this.#inbox.post(posted.event, posted.cause);
     });
-    this.#services.resume(saved.instances, saved.held, init.recovered.children);
+    for (const { id, exit } of this.#services.resume(saved.instances, saved.held, init.recovered.children)) {
+      // a probe's process, a stop command's, or one whose exit is on record already
+      if (exit === undefined) void init.signal(id, "SIGKILL", "tree");
+      init.forget(id);
+    }
     if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
     if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#openAdmin();
   }

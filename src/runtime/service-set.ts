@@ -104,22 +104,27 @@ export class ServiceSet {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
   }
 
+  /** Returns the children that belong to no instance (any more). */
   resume(
     records: Readonly<Record<string, InstanceRecord>>,
     held: readonly string[],
     children: Recovered["children"],
-  ): void {
+  ): Recovered["children"] {
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
       for (const instance of member.instances) {
         const record = records[instance.key];
         if (record === undefined) continue;
-        const child = byId.get(`${instance.key}#${record.serial}`);
+        const { state } = record.fold;
+        const id = instance.idOf(record);
+        const child = isUp(state) || state.name === "Stopping" ? byId.get(id) : undefined;
+        if (child !== undefined) byId.delete(id);
         const exit = child?.exit?.status;
         instance.resume(record, child && { pid: child.pid, ...(exit === undefined ? {} : { exit }) });
       }
     }
+    return [...byId.values()];
   }
 
   /** From now on every service starts as soon as its dependencies allow. */
