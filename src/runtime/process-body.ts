@@ -64,7 +64,8 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         `PINGORA_ENTRY_INSTANCE=${index}`,
         ...wired.env,
       ];
-      for (const { name, fd } of wired.kept) void init.hold(name, fd);
+      // a lost channel is told by its own event
+      for (const { name, fd } of wired.kept) init.hold(name, fd).catch(() => {});
       expectExit(id, receive);
       const result = await init.spawn(id, {
         ...spawnContext(spec),
