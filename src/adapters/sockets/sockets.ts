@@ -1,0 +1,90 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { EntryError } from "../../core/entry-error.js";
+import type { BindRetrySpec, ListenerSpec } from "../../core/plan.js";
+import type { BoundListener, Log, Sockets } from "../../runtime/ports.js";
+import { native } from "../native/addon.js";
+import { addressText, errnoOf } from "./address-text.js";
+import { adopt, described } from "./adopt.js";
+import { holderOf } from "./holder.js";
+import { openInet } from "./open-inet.js";
+import { openUnix } from "./open-unix.js";
+import { resolveHost } from "./resolve-host.js";
+
+/** Listening sockets that libuv knows nothing of, so that it neither accepts on them nor unlinks their paths. */
+export function createSockets(options: { readonly retry: BindRetrySpec; readonly log: Log }): Sockets {
+  return {
+    bind: (spec, signal) => bind(spec, signal, options),
+    adopt,
+    close: (listener) => native().close(listener.fd),
+  };
+}
+
+async function bind(
+  spec: ListenerSpec,
+  signal: AbortSignal,
+  { retry, log }: { readonly retry: BindRetrySpec; readonly log: Log },
+): Promise<BoundListener> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return described(spec, await open(spec));
+    } catch (error) {
+      if (error instanceof EntryError) throw error;
+      if (errnoOf(error) !== "EADDRINUSE") throw refusal(spec, error);
+      const last = attempt >= retry.attempts;
+      const holder = last || attempt === 1 ? holderOf(spec.address) : undefined;
+      if (last || signal.aborted) throw inUse(spec, attempt, holder, error);
+      if (holder)
+        log.warn(`${addressText(spec.address)} is in use by ${holder}; trying again`, {
+          listener: spec.name,
+          attempts: retry.attempts,
+        });
+    }
+    await delay(retry.intervalMs, undefined, { signal }).catch(() => {
+      throw new EntryError(
+        "os",
+        `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use, and the stop came first`,
+      );
+    });
+  }
+}
+
+async function open(spec: ListenerSpec): Promise<number> {
+  const { address } = spec;
+  if (address.kind === "unix") return openUnix(spec, address);
+  return openInet(spec, await resolveHost(address.host), address.port, address.ipv6Only);
+}
+
+function inUse(spec: ListenerSpec, attempts: number, holder: string | undefined, cause: unknown): EntryError {
+  const tried = attempts === 1 ? "" : ` (tried ${attempts} times)`;
+  return new EntryError(
+    "os",
+    `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use by ${holder ?? "another process"}, it must be free${tried}`,
+    { cause },
+  );
+}
+
+/** What the operator can do about it, where that is not in the error's own text. */
+function advice(code: string | undefined, { address }: ListenerSpec): string {
+  if (address.kind === "unix") {
+    if (code === "ENOENT") return "its directory does not exist";
+    if (code === "ENOTDIR") return "a part of its path is not a directory";
+    if (code === "EACCES" || code === "EPERM") return "this user may not write in its directory";
+    if (code === "EROFS") return "its directory is on a read-only file system; mount a writable one (emptyDir)";
+  }
+  if (code === "EACCES" && address.kind !== "unix") {
+    return `port ${address.port} is privileged; use one from 1024 on, or grant NET_BIND_SERVICE`;
+  }
+  if (code === "EADDRNOTAVAIL") return "no interface of this machine has this address";
+  if (code === "EAFNOSUPPORT") return "this machine has no IPv6";
+  if (code === "EMFILE") return "this process may open no more files (limit nofile)";
+  return "";
+}
+
+function refusal(spec: ListenerSpec, cause: unknown): unknown {
+  const code = errnoOf(cause);
+  if (code === undefined || !(cause instanceof Error)) return cause;
+  const reason = advice(code, spec) || cause.message;
+  return new EntryError("os", `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: ${reason}`, {
+    cause,
+  });
+}
