@@ -65,7 +65,7 @@ export async function buildBundles() {
     minifyWhitespace: true,
     legalComments: "none",
     loader: { ".html": "text" },
-    define: defines(),
+    define: { ...defines(), "import.meta.dirname": "__dirname" },
     // import() needs a module loader; require works from a cached script, too
     supported: { "dynamic-import": false },
     logLevel: "warning",

@@ -35,8 +35,11 @@ step(
     process.exit(1);
   },
 );
-const { buildNative, nativeIsFresh } = await import("./native.mjs");
-await step("native binaries", nativeIsFresh, buildNative);
+const { buildNative } = await import("./native.mjs");
+const from = Date.now();
+const built = await buildNative();
+if (built.length > 0) console.log(`  native binaries ... ${((Date.now() - from) / 1000).toFixed(1)} s`);
+else if (!quiet) console.log("  native binaries: up to date");
 const { buildBundles, buildCaches, buildTypes, bundlesAreFresh, cachesAreFresh } = await import("./build.mjs");
 const stale = !bundlesAreFresh();
 await step("bundles", () => !stale, buildBundles);

@@ -1,0 +1,32 @@
+import { EntryError, exitCodes } from "../core/entry-error.js";
+import { problemText } from "../core/problem-text.js";
+import type { Io } from "./command.js";
+import { findCommand } from "./commands.js";
+
+/** Runs the subcommand that argv names and returns the exit code. A user's mistake ends in words, only a bug in a stack trace. */
+export async function runCommand(argv: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  const io: Io = {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    env: process.env,
+    colour: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
+    width: process.stdout.columns ?? 80,
+    signal: abort.signal,
+  };
+  // a reader that went away (`| head`) is no error of ours
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
+  try {
+    const { command, args } = await findCommand(argv);
+    if (command.name !== "run") for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => abort.abort());
+    return await command.run(args, io);
+  } catch (error) {
+    if (error instanceof EntryError) {
+      io.err(problemText("pingora-entry", error));
+      return error.exitCode;
+    }
+    io.err(`pingora-entry: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return exitCodes.software.code;
+  }
+}

@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { createConnection } from "node:net";
+import { test } from "node:test";
+import { seeded } from "../../fakes/random.js";
+import { commandOf, descendantsOf, eventually, kill, type Running, type ServiceLine, startServer } from "../harness.js";
+
+/** PINGORA_ENTRY_KILLS=300 for the full run. */
+const kills = Number(process.env.PINGORA_ENTRY_KILLS ?? 12);
+
+const config = `
+services:
+  once: { command: [{{service}}, -n, once, -x, "30:0"], type: oneshot }
+  base: { command: [{{service}}, -n, base, -r, "60", -t, "60"], readinessProbe: { notify: true }, dependsOn: { once: completed } }
+  mid: { command: [{{service}}, -n, mid, -t, "80"], dependsOn: [base] }
+  top: { command: [{{service}}, -n, top, -t, "120"], dependsOn: [mid], output: prefix }
+shutdown: { gracePeriodSeconds: 6, lameDuckSeconds: 0.2, reserveSeconds: 1 }
+`;
+
+function starts(lines: readonly ServiceLine[], name: string): number {
+  return lines.filter((line) => line.name === name && line.event === "start").length;
+}
+
+async function killSupervisor(server: Running): Promise<boolean> {
+  const pid = server.supervisor();
+  if (pid === undefined) return false;
+  kill(pid);
+  return true;
+}
+
+test("pingora-entry starts no service twice, loses none and stops in time when its supervisor is killed at random moments", async () => {
+  const random = seeded(23);
+  for (let round = 0; round < kills; round++) {
+    await using server = startServer(config);
+    const when = random();
+    const stopping = random() < 0.4;
+    if (stopping) {
+      await server.phase("Running");
+      server.signal("SIGTERM");
+      await new Promise((wake) => setTimeout(wake, when * 500));
+    } else await new Promise((wake) => setTimeout(wake, when * 500));
+    const killed = await killSupervisor(server);
+    if (!stopping) {
+      await server.phase("Running").catch((error: Error) => {
+        throw new Error(`round ${round}, killed after ${when * 500} ms: ${error.message}`);
+      });
+      const lines = server.lines();
+      for (const name of ["once", "base", "mid", "top"])
+        assert.equal(starts(lines, name), 1, `round ${round}: ${name}\n${server.stderr}`);
+      assert.ok(
+        !lines.some(({ name, event }) => name !== "once" && event === "exit"),
+        `round ${round}: a service died`,
+      );
+      server.signal("SIGTERM");
+    }
+    const from = performance.now();
+    const { code } = await server.exited;
+    assert.equal(
+      code,
+      0,
+      `round ${round} (killed: ${killed}, stopping: ${stopping}, ${when * 500} ms)\n${server.stderr}`,
+    );
+    assert.ok(performance.now() - from < 6_000, `round ${round}: passed its deadline`);
+    const lines = server.lines();
+    const exits = ["top", "mid", "base"].map((name) =>
+      lines.findIndex((line) => line.name === name && line.event === "exit"),
+    );
+    assert.deepEqual(
+      [...exits].sort((a, b) => a - b),
+      exits,
+      `round ${round}: stopped out of order`,
+    );
+  }
+});
+
+test("pingora-entry answers /readyz again within 300 ms of its supervisor's death", async () => {
+  await using server = startServer(config);
+  await server.phase("Running");
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const before = server.supervisor();
+    await killSupervisor(server);
+    const from = performance.now();
+    await eventually(async () => (await server.ask("/readyz")).status === 200 && server.supervisor() !== before);
+    times.push(performance.now() - from);
+  }
+  times.sort((a, b) => a - b);
+  assert.ok((times[2] ?? 1e9) < 300, `median of ${times.map((ms) => ms.toFixed(0)).join(", ")} ms`);
+});
+
+test("pingora-entry refuses no connection on a held listener when everything but the init is killed", async () => {
+  await using server = startServer(`
+listeners:
+  http: { tcp: "127.0.0.1:0" }
+services:
+  web:
+    command: [${process.execPath}, -e, "require('net').createServer(s => s.end('hi')).listen({ fd: 3 })"]
+    listeners: [http]
+    readinessProbe: { tcpSocket: { listener: http }, periodSeconds: 1 }
+    restart: { initialDelaySeconds: 0.05 }
+`);
+  const snapshot = await server.phase("Running");
+  const port = Number(snapshot.listeners[0]?.address.split(":").at(-1));
+  let refused = 0;
+  let served = 0;
+  let stop = false;
+  const load = (async () => {
+    while (!stop) {
+      await new Promise<void>((done) => {
+        const socket = createConnection({ port, host: "127.0.0.1" });
+        socket.on("error", (error: NodeJS.ErrnoException) => {
+          if (error.code === "ECONNREFUSED") refused += 1;
+        });
+        socket.on("data", () => {
+          served += 1;
+        });
+        socket.on("close", () => done());
+        setTimeout(() => socket.destroy(), 3_000).unref();
+      });
+    }
+  })();
+  for (let i = 0; i < 3; i++) {
+    await eventually(() => served > i * 10);
+    const before = served;
+    for (const pid of descendantsOf(server.initPid())) kill(pid);
+    await eventually(() => served > before + 10, { timeoutMs: 20_000, what: "service after the massacre" });
+  }
+  stop = true;
+  await load;
+  assert.equal(refused, 0);
+  assert.ok(commandOf(server.initPid()).includes("pingora-entry"));
+});
