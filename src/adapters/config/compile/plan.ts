@@ -1,0 +1,53 @@
+import type { ListenerSpec, Plan, ServiceSpec, ShutdownSpec } from "../../../core/plan.js";
+import { Refused } from "../format.js";
+import { parseHostPort } from "../format-address.js";
+import type { AllSettings } from "../settings.js";
+import { ms } from "./scene.js";
+import { mainName } from "./service.js";
+
+const terminationLog = "/dev/termination-log";
+const podLameDuckSeconds = 5;
+
+export interface PlanParts {
+  readonly services: readonly ServiceSpec[];
+  readonly listeners: readonly ListenerSpec[];
+  readonly waves: readonly (readonly string[])[];
+  readonly settings: AllSettings;
+  readonly inPod: boolean;
+  readonly hasTerminationLog: boolean;
+}
+
+/** The plan from its judged parts. */
+export function assemblePlan({ services, listeners, waves, settings, inPod, hasTerminationLog }: PlanParts): Plan {
+  const { admin, bind, log, readiness } = settings;
+  const tcp = admin.tcp === false ? undefined : parseHostPort(admin.tcp);
+  const lastWords = settings.terminationMessagePath ?? (hasTerminationLog ? terminationLog : false);
+  const pidFile = settings.pid_file ?? (settings.daemon ? "/tmp/pingora.pid" : undefined);
+  return {
+    services,
+    listeners,
+    waves,
+    ...(services.some((service) => service.name === mainName) ? { main: mainName } : {}),
+    shutdown: shutdownOf(settings, inPod),
+    readiness: { duringDrain: readiness.duringDrain },
+    bindRetry: { attempts: bind.retries, intervalMs: ms(bind.retryIntervalSeconds) },
+    admin: {
+      ...(tcp === undefined || tcp instanceof Refused ? {} : { tcp: { host: tcp.host, port: tcp.port } }),
+      socket: admin.socket,
+      ...(admin.prestopToken === undefined ? {} : { prestopToken: admin.prestopToken }),
+    },
+    log: { level: log.level, format: log.format },
+    ...(lastWords === false ? {} : { terminationMessagePath: lastWords }),
+    ...(pidFile === undefined ? {} : { pidFile }),
+  };
+}
+
+/** pingora's grace runs from the stop signal to the kill; ours from the first word of a stop to the pod's SIGKILL. */
+function shutdownOf(settings: AllSettings, inPod: boolean): ShutdownSpec {
+  const { gracePeriodSeconds, lameDuckSeconds, reserveSeconds } = settings.shutdown;
+  const lameDuck = lameDuckSeconds === "auto" ? (inPod ? podLameDuckSeconds : 0) : lameDuckSeconds;
+  const reserve = reserveSeconds ?? settings.graceful_shutdown_timeout_seconds ?? 1;
+  const pingoraGrace = settings.grace_period_seconds;
+  const grace = gracePeriodSeconds ?? (pingoraGrace === undefined ? 30 : lameDuck + pingoraGrace + reserve);
+  return { gracePeriodMs: ms(grace), lameDuckMs: ms(lameDuck), reserveMs: ms(reserve) };
+}

@@ -1,0 +1,129 @@
+import type { RestartPolicy, RestartSpec, ServiceSpec } from "../../../core/plan.js";
+import { suggest } from "../../../core/suggest.js";
+import { meant, quote } from "../complaints.js";
+import type { WrittenService } from "../schema/service.js";
+import { compileProbe, type ProbeKind } from "./probe.js";
+import { compileProcess } from "./process.js";
+import { keyPlaceFor, ms, placeFor, type Scene } from "./scene.js";
+import { compileStop } from "./stop.js";
+
+/** The service whose exit code is the container's. */
+export const mainName = "main";
+
+const reservedNames = ["pingora-entry", "supervisor", "init", "admin"];
+
+/** All of a service but what it depends on. `command` is the command line's, for main. */
+export function compileService(
+  name: string,
+  written: WrittenService,
+  command: readonly string[] | undefined,
+  scene: Scene,
+): Omit<ServiceSpec, "dependsOn"> {
+  const path = `services.${name}`;
+  const { complaints, places } = scene;
+  if (reservedNames.includes(name))
+    complaints.problem(keyPlaceFor(places, path), path, `the name "${name}" is reserved`);
+  const listeners = listenersOf(written, path, scene);
+  const oneshot = written.type === "oneshot";
+  const probes = (["readinessProbe", "livenessProbe", "startupProbe"] as const).map((kind: ProbeKind) => {
+    const probe = written[kind];
+    if (probe === undefined) return {};
+    if (oneshot) {
+      complaints.problem(
+        keyPlaceFor(places, `${path}.${kind}`),
+        `${path}.${kind}`,
+        "has no meaning for a oneshot: it is done when it exits with 0",
+      );
+    }
+    const compiled = compileProbe(kind, probe, `${path}.${kind}`, listeners, scene);
+    return compiled === undefined ? {} : { [kind]: compiled };
+  });
+  const spec: Omit<ServiceSpec, "dependsOn"> = {
+    name,
+    type: written.type,
+    process: compileProcess(written, path, command, scene),
+    listeners,
+    instances:
+      written.instances ?? (oneshot || listeners.length === 0 || name === mainName ? 1 : (scene.settings.threads ?? 1)),
+    ...Object.assign({}, ...probes),
+    startTimeoutMs: ms(written.startTimeoutSeconds),
+    restart: restartOf(name, written),
+    stop: compileStop(written.stop, `${path}.stop`, scene),
+    onFailure: written.onFailure ?? (written.required || name === mainName ? "shutdown" : "ignore"),
+    required: written.required,
+    upgrade: {
+      strategy: written.upgrade?.strategy ?? "handover",
+      accept: written.upgrade?.accept ?? "on-start",
+      preflight: written.upgrade?.preflight ?? false,
+      onUpgrade: written.upgrade?.onUpgrade ?? "run",
+    },
+  };
+  refuseExclusive(spec, path, scene);
+  return spec;
+}
+
+function listenersOf(written: WrittenService, path: string, { complaints, places, listeners }: Scene): string[] {
+  const known: string[] = [];
+  for (const [i, name] of (written.listeners ?? []).entries()) {
+    const at = `${path}.listeners[${i}]`;
+    if (known.includes(name)) complaints.problem(placeFor(places, at), at, `listener ${quote(name)} is given twice`);
+    else if (listeners.has(name)) known.push(name);
+    else if (!places.has(`listeners.${name}`)) {
+      complaints.problem(
+        placeFor(places, at),
+        at,
+        `unknown listener ${quote(name)}`,
+        meant(suggest(name, listeners.keys())),
+      );
+    }
+  }
+  return known;
+}
+
+function restartOf(name: string, written: WrittenService): RestartSpec {
+  const detail = typeof written.restart === "string" ? { policy: written.restart } : written.restart;
+  const fallback: RestartPolicy = name === mainName ? "never" : written.type === "oneshot" ? "on-failure" : "always";
+  const timing = {
+    initialDelaySeconds: 0.5,
+    maxDelaySeconds: 30,
+    resetAfterSeconds: 30,
+    limit: 5,
+    windowSeconds: 60,
+    ...detail,
+  };
+  return {
+    policy: detail?.policy ?? fallback,
+    initialDelayMs: ms(timing.initialDelaySeconds),
+    maxDelayMs: ms(Math.max(timing.maxDelaySeconds, 0)),
+    resetAfterMs: ms(timing.resetAfterSeconds),
+    limit: timing.limit,
+    windowMs: ms(timing.windowSeconds),
+  };
+}
+
+/** What one process can have only once, or not together. */
+function refuseExclusive(
+  spec: Omit<ServiceSpec, "dependsOn">,
+  path: string,
+  { complaints, places, listeners }: Scene,
+): void {
+  const say = (key: string, message: string, hint?: string): void =>
+    complaints.problem(placeFor(places, `${path}.${key}`), `${path}.${key}`, message, hint);
+  if (spec.instances > 1 && spec.type === "oneshot")
+    say("instances", `${spec.instances} is not possible: a oneshot runs once`, "write 1");
+  if (spec.instances > 1 && spec.name === mainName)
+    say("instances", "main has one process: its exit code is the container's", "write 1");
+  if (spec.process?.tty === true && spec.name !== mainName) say("tty", "only main can have the container's terminal");
+  const onStdin = spec.listeners.filter((name) => listeners.get(name)?.passAs === "stdin");
+  if (onStdin.length > 1) say("listeners", `${onStdin.join(" and ")} are both passed as stdin, a process has one`);
+  if (onStdin.length > 0 && spec.process?.tty === true)
+    say("tty", `stdin cannot be the terminal and listener "${onStdin[0]}"`);
+  const action = spec.readinessProbe?.action;
+  if (action?.kind === "notify" && action.fd !== undefined) {
+    const end = 3 + spec.listeners.length - onStdin.length;
+    if (action.fd < end) {
+      const message = `file descriptor ${action.fd} is taken by a listener (3 to ${end - 1})`;
+      say("readinessProbe.notify.fd", message, `write ${end} or more`);
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+
+/** The file system as far as a configuration needs it. Synchronous: nothing else is there to be done before the plan is made. */
+export interface ConfigFiles {
+  /** @throws Error with an errno code */
+  readText(path: string): string;
+  /** undefined: there is nothing, or it may not be looked at */
+  kind(path: string): "file" | "directory" | undefined;
+  /** names in a directory, in no order. @throws Error with an errno code */
+  names(path: string): readonly string[];
+}
+
+export const realFiles: ConfigFiles = {
+  readText: (path) => readFileSync(path, "utf8"),
+  kind: (path) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";
+  },
+  names: (path) => readdirSync(path),
+};

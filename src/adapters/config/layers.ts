@@ -1,0 +1,81 @@
+import { join } from "node:path";
+import type { Complaints } from "./complaints.js";
+import type { ConfigFiles } from "./config-files.js";
+import { errnoText } from "./expand.js";
+import { emptyMap, isBlank, type MapNode, type Origin } from "./node.js";
+import { readText } from "./read-text.js";
+
+/** Read when no file is named and it exists. */
+export const defaultPath = "/etc/pingora-entry/config.yaml";
+
+/** A text this long was not written as a configuration. */
+const sizeLimit = 1024 * 1024;
+
+export interface NamedText {
+  readonly name: string;
+  readonly text: string;
+}
+
+interface NamedPath {
+  readonly path: string;
+  /** what named it: an option or a variable */
+  readonly by: Origin;
+}
+
+/** Paths to read, in order: options, else PINGORA_ENTRY_CONF (separated by colons), else the default file when it exists. */
+export function configPaths(
+  conf: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  files: ConfigFiles,
+): NamedPath[] {
+  if (conf.length > 0) return conf.map((path) => ({ path, by: { name: "--conf" } }));
+  const variable = env["PINGORA_ENTRY_CONF"];
+  if (variable !== undefined && variable !== "") {
+    const by = { name: "PINGORA_ENTRY_CONF" };
+    return variable
+      .split(":")
+      .filter((path) => path !== "")
+      .map((path) => ({ path, by }));
+  }
+  return files.kind(defaultPath) === "file" ? [{ path: defaultPath, by: { name: "the default file" } }] : [];
+}
+
+/** The texts of all files; a directory gives its *.yaml, *.yml and *.json in the order of their names. */
+export function readFiles(paths: readonly NamedPath[], files: ConfigFiles, complaints: Complaints): NamedText[] {
+  return paths.flatMap(({ path, by }) => {
+    const kind = path === "" ? undefined : files.kind(path);
+    try {
+      const names = kind === "directory" ? configNames(files.names(path)).map((name) => join(path, name)) : [path];
+      if (names.length === 0)
+        complaints.warning({ origin: by, offset: 0 }, "", `${path} has no *.yaml, *.yml or *.json file`);
+      return names.map((name) => ({ name, text: files.readText(name) }));
+    } catch (error) {
+      complaints.problem({ origin: by, offset: 0 }, "", `cannot read "${path}": ${errnoText(error)}`);
+      return [];
+    }
+  });
+}
+
+function configNames(names: readonly string[]): string[] {
+  // a ConfigMap's mount has ..data and friends beside the files
+  return names.filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith(".")).sort();
+}
+
+/** One text as a map; an empty one when it says nothing or is no configuration, which is complained about. */
+export async function parseLayer({ name, text }: NamedText, complaints: Complaints): Promise<MapNode> {
+  const origin = { name, text: text.replace(/^\uFEFF/, "") };
+  const start = { origin, offset: 0 };
+  if (text.length > sizeLimit) {
+    complaints.problem(start, "", `has ${text.length} characters, at most ${sizeLimit} are read`);
+    return emptyMap(start);
+  }
+  const node = await readText(origin, complaints);
+  if (node === undefined || isBlank(node)) return emptyMap(start);
+  if (node.kind === "map") return node;
+  complaints.problem(
+    node,
+    "",
+    `found a ${node.kind === "list" ? "list" : "single value"}, a map such as "services: ..." is needed`,
+  );
+  return emptyMap(start);
+}

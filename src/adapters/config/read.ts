@@ -1,0 +1,188 @@
+import { suggest } from "../../core/suggest.js";
+import { type Complaints, meant, quote } from "./complaints.js";
+import { type Format, Refused } from "./format.js";
+import { type ConfigNode, isBlank, isNull, type MapNode, type Place, type ScalarNode } from "./node.js";
+import type { ObjectShape, Shape, ShapeData } from "./shape.js";
+
+/** Where each path of the configuration was written: its key (for list items: the item) and its value. */
+export type Places = Map<string, { readonly key: Place; readonly value: ConfigNode }>;
+
+export interface Reading {
+  readonly complaints: Complaints;
+  readonly places: Places;
+}
+
+/** The value with its defaults; undefined when it is not of this shape at all. What is wrong with its parts is complained about. */
+export function read<T>(shape: Shape<T>, node: ConfigNode, path: string, reading: Reading): T | undefined {
+  return readData(shape, node, path, reading, false) as T | undefined;
+}
+
+function readData(shape: ShapeData, node: ConfigNode, path: string, reading: Reading, secret: boolean): unknown {
+  switch (shape.kind) {
+    case "scalar":
+      return readScalar(shape.format, node, path, reading.complaints, secret);
+    case "nullable":
+      return isNull(node) ? null : readData(shape.of, node, path, reading, secret);
+    case "object":
+      return isBlank(node) ? defaultsOf(shape) : readObject(shape, node, path, reading);
+    case "list":
+      return readList(shape, node, path, reading, secret);
+    case "map":
+      return readMap(shape, node, path, reading, secret);
+    case "either": {
+      const way = shape[node.kind];
+      if (way !== undefined) return readData(way, node, path, reading, secret);
+      wrongKind(node, path, ways(shape), reading.complaints);
+      return undefined;
+    }
+  }
+}
+
+export function readScalar<T>(
+  format: Format<T>,
+  node: ConfigNode,
+  path: string,
+  complaints: Complaints,
+  secret: boolean,
+): T | undefined {
+  if (node.kind !== "scalar") {
+    wrongKind(node, path, format.needs, complaints);
+    return undefined;
+  }
+  if (node.broken === true) return undefined;
+  const value: T | Refused | undefined = format.parse(node);
+  if (value !== undefined && !(value instanceof Refused)) return value;
+  refuseScalar(format, node, value instanceof Refused ? value : undefined, path, complaints, secret);
+  return undefined;
+}
+
+/** Complains about a scalar that its format did not take; secrets and what was expanded are not shown. */
+export function refuseScalar(
+  format: Format<unknown>,
+  node: ScalarNode,
+  refused: Refused | undefined,
+  path: string,
+  complaints: Complaints,
+  secret: boolean,
+): void {
+  const hidden = secret || node.template !== undefined;
+  if (refused !== undefined && !hidden) return complaints.problem(node, path, refused.message, refused.hint);
+  complaints.problem(node, path, `${found(node, secret)} is not ${format.needs}`);
+}
+
+function found(node: ScalarNode, secret: boolean): string {
+  if (node.template !== undefined)
+    return `the value of ${quote(node.template)}${node.text === "" ? ", which is empty," : ""}`;
+  if (secret) return "this value";
+  if (node.value === null) return "nothing";
+  return node.quoted || typeof node.value === "string" ? quote(node.text) : node.text;
+}
+
+/** What an object without any key reads as. */
+function defaultsOf(shape: ObjectShape): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(shape.keys).map(([name, { default: value }]) => [name, value]));
+}
+
+function readObject(
+  shape: ObjectShape,
+  node: ConfigNode,
+  path: string,
+  reading: Reading,
+): Record<string, unknown> | undefined {
+  if (node.kind !== "map") {
+    wrongKind(node, path, `a map with the keys of a ${shape.title}`, reading.complaints);
+    return undefined;
+  }
+  const result: Record<string, unknown> = {};
+  for (const [name, key] of Object.entries(shape.keys)) {
+    const entry = node.entries.get(name);
+    const below = `${path}.${name}`;
+    if (entry !== undefined) reading.places.set(below, entry);
+    const absent = entry === undefined || (key.shape.kind === "nullable" ? isBlank(entry.value) : isNull(entry.value));
+    const value = absent ? undefined : readData(key.shape, entry.value, below, reading, key.secret === true);
+    result[name] = value ?? (absent || value === undefined ? key.default : value);
+  }
+  refuseUnknown(node, Object.keys(shape.keys), path, reading.complaints);
+  return result;
+}
+
+/** Complains about every key that is not known, with what was probably meant. */
+export function refuseUnknown(node: MapNode, known: readonly string[], path: string, complaints: Complaints): void {
+  for (const [name, entry] of node.entries) {
+    if (known.includes(name)) continue;
+    const near = suggest(name, known);
+    const hint = meant(near) ?? (known.length <= 8 ? `known are ${known.join(", ")}` : undefined);
+    complaints.problem(entry.key, path === "" ? name : `${path}.${name}`, "unknown key", hint);
+  }
+}
+
+function readList(
+  shape: Extract<ShapeData, { kind: "list" }>,
+  node: ConfigNode,
+  path: string,
+  reading: Reading,
+  secret: boolean,
+): unknown[] | undefined {
+  if (node.kind !== "list") {
+    wrongKind(node, path, shape.what, reading.complaints);
+    return undefined;
+  }
+  if (node.items.length < shape.least) {
+    reading.complaints.problem(node, path, `the list is empty, ${shape.what} is needed`);
+    return undefined;
+  }
+  const values = node.items.map((item, i) => {
+    const below = `${path}[${i}]`;
+    reading.places.set(below, { key: item, value: item });
+    return readData(shape.of, item, below, reading, secret);
+  });
+  return values.filter((value) => value !== undefined);
+}
+
+function readMap(
+  shape: Extract<ShapeData, { kind: "map" }>,
+  node: ConfigNode,
+  path: string,
+  reading: Reading,
+  secret: boolean,
+): Record<string, unknown> | undefined {
+  if (isBlank(node)) return {};
+  if (node.kind !== "map") {
+    wrongKind(node, path, shape.what, reading.complaints);
+    return undefined;
+  }
+  const result: [string, unknown][] = [];
+  for (const [name, entry] of node.entries) {
+    const below = `${path}.${name}`;
+    reading.places.set(below, entry);
+    if (!shape.names.pattern.test(name)) {
+      reading.complaints.problem(entry.key, path, `${quote(name)} cannot be a name here: ${shape.names.needs}`);
+      continue;
+    }
+    // a written null takes back what an earlier file said
+    if (shape.of.kind !== "nullable" && isNull(entry.value) && !isBlank(entry.value)) continue;
+    const value = readData(shape.of, entry.value, below, reading, secret);
+    if (value !== undefined) result.push([name, value]);
+  }
+  return Object.fromEntries(result);
+}
+
+/** Complains about a map where a text belongs, and the like. */
+export function wrongKind(node: ConfigNode, path: string, needs: string, complaints: Complaints): void {
+  if (node.kind === "scalar" && node.broken === true) return;
+  const is = node.kind === "scalar" ? found(node, true) : `a ${node.kind}`;
+  const what = node.kind === "scalar" && node.template === undefined && node.value !== null ? "a single value" : is;
+  complaints.problem(node, path, `found ${what}, ${needs} is needed`);
+}
+
+function ways(shape: Extract<ShapeData, { kind: "either" }>): string {
+  return [shape.scalar, shape.list, shape.map]
+    .flatMap((way) => (way === undefined ? [] : [describe(way)]))
+    .join(" or ");
+}
+
+function describe(shape: ShapeData): string {
+  if (shape.kind === "scalar") return shape.format.needs;
+  if (shape.kind === "list" || shape.kind === "map") return shape.what;
+  return shape.kind === "object" ? `a map with the keys of a ${shape.title}` : "a value";
+}

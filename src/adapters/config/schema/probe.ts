@@ -1,0 +1,112 @@
+import { count, flag, path, seconds, text, word } from "../format.js";
+import { commandLine, pattern } from "../format-process.js";
+import { either, key, listOf, mapOf, type ObjectOf, object, scalarOf } from "../shape.js";
+import { commandShape, listenerName } from "./names.js";
+
+const port = scalarOf(count(1, 65535));
+const host = key(scalarOf(text), { doc: "Address to ask.", defaultText: "the listener's own address, or 127.0.0.1" });
+const listener = key(listenerName, { doc: "Name of one of the service's listeners, instead of a port." });
+
+const httpGet = object("httpGet probe", {
+  path: key(scalarOf(text), { doc: "Path and query to ask for.", default: "/", examples: ["/healthz"] }),
+  port: key(port, { doc: "TCP port." }),
+  listener,
+  host,
+  scheme: key(scalarOf(word(["http", "https", "HTTP", "HTTPS"])), {
+    doc: "https does not verify the certificate, as Kubernetes does not.",
+    default: "http" as const,
+  }),
+  httpHeaders: key(
+    either({
+      list: listOf(
+        object("header", {
+          name: key(scalarOf(text), { doc: "Name of the header." }),
+          value: key(scalarOf(text), { doc: "Value of the header.", secret: true }),
+        }),
+        "a list of headers with name and value",
+      ),
+      map: mapOf(scalarOf(text), "a map of header names to values", {
+        pattern: /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+        needs: "a header's name is letters, digits and dashes",
+      }),
+    }),
+    { doc: "Headers to send, as Kubernetes writes them (a list of name and value) or as a map.", secret: true },
+  ),
+});
+
+const tcpSocket = object("tcpSocket probe", {
+  port: key(port, { doc: "TCP port." }),
+  listener,
+  host,
+});
+
+const exec = object("exec probe", {
+  command: key(commandShape, {
+    doc: "Succeeds with exit code 0. Runs as the service's user, in its environment and working directory.",
+  }),
+});
+
+const file = object("file probe", {
+  path: key(scalarOf(path), { doc: "Ready while this file exists.", examples: ["/run/app/ready"] }),
+});
+
+const log = object("log probe", {
+  pattern: key(scalarOf(pattern), {
+    doc: "JavaScript regular expression; ready when a line of the service's output matches.",
+    examples: ["listening on port \\d+"],
+  }),
+});
+
+const notify = object("notify probe", {
+  fd: key(scalarOf(count(3, 1023)), {
+    doc: "The service writes a newline to this file descriptor when it is ready (s6's way), instead of READY=1 to NOTIFY_SOCKET (systemd's way).",
+  }),
+});
+
+const timing = {
+  initialDelaySeconds: key(scalarOf(seconds()), {
+    doc: "Wait this long before asking the first time.",
+    default: 0,
+    unit: "s",
+  }),
+  periodSeconds: key(scalarOf(seconds(0.01)), { doc: "Time from one question to the next.", default: 10, unit: "s" }),
+  timeoutSeconds: key(scalarOf(seconds(0.01)), {
+    doc: "No answer within this time is a failure.",
+    default: 1,
+    unit: "s",
+  }),
+  successThreshold: key(scalarOf(count(1, 1000)), {
+    doc: "This many successes in a row make it pass. Must be 1 for liveness and startup probes.",
+    default: 1,
+  }),
+  failureThreshold: key(scalarOf(count(1, 100_000)), { doc: "This many failures in a row make it fail.", default: 3 }),
+} as const;
+
+const always = {
+  httpGet: key(httpGet, { doc: "Succeeds with a status from 200 to 399." }),
+  tcpSocket: key(tcpSocket, { doc: "Succeeds when a connection is accepted." }),
+  exec: key(either({ scalar: scalarOf(commandLine), list: listOf(scalarOf(text), "a list of words", 1), map: exec }), {
+    doc: "Runs a command. The command may stand here directly.",
+  }),
+  file: key(either({ scalar: scalarOf(path), map: file }), {
+    doc: "Succeeds while a file exists. The path may stand here directly.",
+  }),
+} as const;
+
+/** Readiness: also what the service says of itself. */
+export const readinessProbe = object("readinessProbe", {
+  ...always,
+  log: key(either({ scalar: scalarOf(pattern), map: log }), {
+    doc: "Ready once a line of output matches. The pattern may stand here directly.",
+  }),
+  notify: key(either({ scalar: scalarOf(flag), map: notify }), {
+    doc: "Ready once the service says so: true for READY=1 on NOTIFY_SOCKET (sd_notify(3)), { fd: N } for a newline on a file descriptor.",
+  }),
+  ...timing,
+});
+
+/** Liveness and startup: what can be asked again and again. */
+export const livenessProbe = object("probe", { ...always, ...timing });
+
+export const probeActions = ["httpGet", "tcpSocket", "exec", "file", "log", "notify"] as const;
+export type WrittenProbe = ObjectOf<(typeof readinessProbe)["keys"]>;

@@ -1,0 +1,192 @@
+import { conditions } from "../../../core/plan.js";
+import { count, flag, mode, path, seconds, text, word } from "../format.js";
+import { amount, signal } from "../format-process.js";
+import { either, key, listOf, mapOf, nullable, type ObjectOf, object, scalarOf } from "../shape.js";
+import { commandShape, envFilesShape, envShape, listenerName, nameRule, serviceName } from "./names.js";
+import { livenessProbe, readinessProbe } from "./probe.js";
+
+const condition = word(conditions, {
+  service_started: "started",
+  service_healthy: "healthy",
+  service_completed_successfully: "completed",
+});
+
+const policy = scalarOf(
+  word(["always", "on-failure", "never"], {
+    "unless-stopped": "always",
+    no: "never",
+    OnFailure: "on-failure",
+    Always: "always",
+    Never: "never",
+  }),
+);
+
+const restart = object("restart", {
+  policy: key(policy, {
+    doc: "When to start the service again after it ended: always; on-failure, that is any exit but 0; never.",
+    defaultText: "always; on-failure for a oneshot; never for main",
+  }),
+  initialDelaySeconds: key(scalarOf(seconds()), {
+    doc: "Wait before the first restart. Doubles with each one that follows.",
+    default: 0.5,
+    unit: "s",
+  }),
+  maxDelaySeconds: key(scalarOf(seconds()), { doc: "The wait grows no further than this.", default: 30, unit: "s" }),
+  resetAfterSeconds: key(scalarOf(seconds()), {
+    doc: "A process that stayed up this long starts again from the initial delay.",
+    default: 30,
+    unit: "s",
+  }),
+  limit: key(scalarOf(count(0, 100_000)), {
+    doc: "More restarts than this within the window make the service fail for good. 0: no limit.",
+    default: 5,
+  }),
+  windowSeconds: key(scalarOf(seconds(0.001)), {
+    doc: "The window in which restarts are counted.",
+    default: 60,
+    unit: "s",
+  }),
+});
+
+const stopStep = object("stop signal", {
+  signal: key(scalarOf(signal), { doc: "Signal to send." }),
+  waitSeconds: key(scalarOf(seconds()), {
+    doc: "Time until the next signal. After the last one the service has the rest of its grace.",
+    defaultText: "an equal share of graceSeconds, else 5",
+    unit: "s",
+  }),
+});
+
+const stop = object("stop", {
+  signal: key(
+    either({
+      scalar: scalarOf(signal),
+      list: listOf(either({ scalar: scalarOf(signal), map: stopStep }), "a list of signals", 1),
+    }),
+    {
+      doc: "Signal that asks the service to end; or a list, sent one after the other while it still runs. SIGKILL follows by itself.",
+      defaultText: "SIGTERM",
+      examples: ["SIGQUIT", ["SIGTERM", { signal: "SIGINT", waitSeconds: 2 }]],
+    },
+  ),
+  graceSeconds: key(scalarOf(seconds()), {
+    doc: "Time from the stop's begin to SIGKILL.",
+    defaultText: "an equal share of what the pod's grace has left",
+    unit: "s",
+  }),
+  command: key(commandShape, { doc: "Command to run before the first signal, within the same grace." }),
+});
+
+const bounds = object("limit", {
+  soft: key(scalarOf(amount), { doc: "The limit in force.", defaultText: "hard" }),
+  hard: key(scalarOf(amount), { doc: "What the process itself may raise it to.", defaultText: "soft" }),
+});
+
+export const resources = ["nofile", "nproc", "core", "as", "stack", "memlock", "fsize", "data", "cpu"] as const;
+const limitKey = (doc: string) => key(either({ scalar: scalarOf(amount), map: bounds }), { doc });
+const limits = object("limits", {
+  nofile: limitKey("Open files."),
+  nproc: limitKey("Processes of the user."),
+  core: limitKey("Size of core dumps, in bytes."),
+  as: limitKey("Address space, in bytes."),
+  stack: limitKey("Stack, in bytes."),
+  memlock: limitKey("Locked memory, in bytes."),
+  fsize: limitKey("Size of a written file, in bytes."),
+  data: limitKey("Data segment, in bytes."),
+  cpu: limitKey("CPU time, in seconds."),
+});
+
+const serviceUpgrade = object("service's upgrade", {
+  strategy: key(scalarOf(word(["handover", "restart", "own"])), {
+    doc: "handover: the successor starts its own process on the same sockets; restart: stopped in the old, then started in the new; own: the service replaces itself.",
+    default: "handover" as const,
+  }),
+  accept: key(scalarOf(word(["on-start", "on-commit"])), {
+    doc: "When the successor's process may accept connections.",
+    default: "on-start" as const,
+  }),
+  preflight: key(scalarOf(flag), { doc: "First try an instance on a private socket.", default: false }),
+  onUpgrade: key(scalarOf(word(["run", "skip"])), {
+    doc: "Whether a oneshot runs again in the successor.",
+    default: "run" as const,
+  }),
+});
+
+const identity = (what: string) => scalarOf({ ...text, name: what, needs: `a ${what} (name or number)` });
+
+export const service = object("service", {
+  command: key(commandShape, {
+    doc: "Program and arguments. A list is taken word by word; a text is split at blanks, with quotes, and given to no shell.",
+    examples: [["node", "server.js"], "node server.js"],
+  }),
+  type: key(scalarOf(word(["long-running", "oneshot"])), {
+    doc: "A oneshot runs to its end and has then completed; all else is expected to stay.",
+    default: "long-running" as const,
+  }),
+  dependsOn: key(
+    either({
+      list: listOf(serviceName, "a list of services"),
+      map: mapOf(nullable(scalarOf(condition)), "a map of services to conditions", nameRule),
+    }),
+    {
+      doc: "Services that come first, with what is awaited of them: started, ready, healthy (ready, and its liveness probe passes), completed (exit code 0). As a list: ready, for a oneshot completed. Stopping goes the other way round.",
+      examples: [{ migrate: "completed", cache: "ready" }, ["migrate", "cache"]],
+    },
+  ),
+  listeners: key(listOf(listenerName, "a list of listeners"), {
+    doc: "Names of the sockets the service gets, as file descriptors 3, 4, ... in this order (sd_listen_fds(3)).",
+    examples: [["http"]],
+  }),
+  instances: key(scalarOf(count(1, 1024)), {
+    doc: "Number of equal processes, which share the listeners.",
+    defaultText: "1; pingora's threads for a service with listeners",
+  }),
+  readinessProbe: key(readinessProbe, { doc: "When the service is ready. Without one it is ready once it runs." }),
+  livenessProbe: key(livenessProbe, {
+    doc: "A service that fails it is stopped and started again by its restart policy.",
+  }),
+  startupProbe: key(livenessProbe, { doc: "Until it passes, the other probes are not asked." }),
+  startTimeoutSeconds: key(scalarOf(seconds()), {
+    doc: "A service not ready within this time is stopped, as if it had failed. 0: wait for ever; /readyz says so.",
+    default: 0,
+    unit: "s",
+  }),
+  restart: key(either({ scalar: policy, map: restart }), { doc: "Restarts. The policy may stand here directly." }),
+  stop: key(either({ map: stop }), { doc: "How the service is ended." }),
+  onFailure: key(scalarOf(word(["shutdown", "restart", "ignore"])), {
+    doc: "What happens when it failed for good: shutdown ends the container, restart goes on trying beyond the limit, ignore leaves it failed.",
+    defaultText: "shutdown when required, else ignore",
+  }),
+  required: key(scalarOf(flag), { doc: "Counts for /readyz.", default: true }),
+  user: key(identity("user"), {
+    doc: "User to run as, by name or number; name:group is possible.",
+    defaultText: "pingora's user, else as pingora-entry",
+  }),
+  group: key(identity("group"), { doc: "Primary group.", defaultText: "that of the user in /etc/passwd" }),
+  env: key(envShape, {
+    doc: "Environment variables, added to those pingora-entry was given. null removes one.",
+    examples: [{ NODE_ENV: "production", DEBUG: null }],
+    secret: true,
+  }),
+  envFiles: key(envFilesShape, { doc: "Files of NAME=value lines, read before env." }),
+  workingDirectory: key(scalarOf(path), {
+    doc: "Directory to start in.",
+    defaultText: "pingora's working_directory, else the container's",
+  }),
+  umask: key(scalarOf(mode), { doc: "File mode creation mask, octal." }),
+  nice: key(scalarOf(count(-20, 19)), { doc: "CPU priority." }),
+  oomScoreAdj: key(scalarOf(count(-1000, 1000)), { doc: "How soon the kernel kills it when memory is out." }),
+  limits: key(limits, {
+    doc: "Resource limits (setrlimit(2)): a number, unlimited, or soft and hard.",
+    examples: [{ nofile: 4096 }],
+  }),
+  output: key(scalarOf(word(["inherit", "prefix", "json"])), {
+    doc: "inherit: the service writes to the container's output itself; prefix: its lines pass through and begin with its name; json: they become JSON lines.",
+    default: "inherit" as const,
+  }),
+  tty: key(scalarOf(flag), { doc: "Give the service the container's terminal. Only for main.", default: false }),
+  upgrade: key(serviceUpgrade, { doc: "What an upgrade does with the service." }),
+});
+
+export type WrittenService = ObjectOf<(typeof service)["keys"]>;
+export type WrittenUpgrade = ObjectOf<(typeof serviceUpgrade)["keys"]>;

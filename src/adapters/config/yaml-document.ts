@@ -1,0 +1,181 @@
+import type { Document, Node, Pair, YAMLError, YAMLMap } from "yaml";
+import type { Complaints } from "./complaints.js";
+import { type ConfigNode, type MapEntry, type Origin, type Place, scalar } from "./node.js";
+
+type Yaml = typeof import("yaml");
+
+/** Anchors may repeat values; a configuration with more than this many was made to exhaust us. */
+const valueLimit = 100_000;
+const depthLimit = 50;
+
+/** Aliases, merge keys and all else YAML 1.2 has. Undefined when the text is no YAML; why is complained about. */
+export function readYaml(
+  yaml: Yaml,
+  origin: Origin & { readonly text: string },
+  complaints: Complaints,
+): ConfigNode | undefined {
+  let document: Document.Parsed;
+  try {
+    document = yaml.parseDocument(origin.text, { merge: true, prettyErrors: false, logLevel: "silent" });
+  } catch (error) {
+    // the parser recurses: only depth can exhaust the stack
+    if (!(error instanceof RangeError)) throw error;
+    complaints.problem({ origin, offset: 0 }, "", `cannot read it: nested more than ${depthLimit} deep`);
+    return undefined;
+  }
+  const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
+  if (fatal !== undefined) {
+    complaints.problem({ origin, offset: fatal.pos[0] }, "", syntaxMessage(fatal, origin.text));
+    return undefined;
+  }
+  for (const error of document.errors) {
+    complaints.problem(
+      { origin, offset: error.pos[0] },
+      "",
+      `the key ${keyAt(origin.text, error.pos)} is given twice in one map`,
+    );
+  }
+  for (const warning of document.warnings) {
+    complaints.problem(
+      { origin, offset: warning.pos[0] },
+      "",
+      warning.code === "TAG_RESOLVE_FAILED" ? "unknown YAML tag" : warning.message,
+    );
+  }
+  if (document.contents === null) return undefined;
+  const budget = { left: valueLimit };
+  return new Conversion(yaml, document, origin, complaints, budget).node(document.contents, 0);
+}
+
+class Conversion {
+  readonly #yaml: Yaml;
+  readonly #document: Document.Parsed;
+  readonly #origin: Origin;
+  readonly #complaints: Complaints;
+  readonly #budget: { left: number };
+
+  constructor(yaml: Yaml, document: Document.Parsed, origin: Origin, complaints: Complaints, budget: { left: number }) {
+    this.#yaml = yaml;
+    this.#document = document;
+    this.#origin = origin;
+    this.#complaints = complaints;
+    this.#budget = budget;
+  }
+
+  node(node: Node | null, depth: number, fallback = 0): ConfigNode {
+    const place = this.#place(node, fallback);
+    if (node === null) return scalar(null, "", place);
+    if (this.#spent(place, depth)) return scalar(null, "null", place);
+    if (this.#yaml.isAlias(node)) {
+      const target = node.resolve(this.#document);
+      if (target !== undefined) return this.node(target, depth + 1);
+      this.#complaints.problem(place, "", `unknown anchor "*${node.source}"`);
+      return scalar(null, "null", place);
+    }
+    if (this.#yaml.isMap(node)) return { kind: "map", entries: this.#entries(node, depth), ...place };
+    if (this.#yaml.isSeq(node)) {
+      return {
+        kind: "list",
+        items: node.items.map((item) => this.node(item as Node | null, depth + 1, place.offset)),
+        ...place,
+      };
+    }
+    if (!this.#yaml.isScalar(node)) return scalar(null, "null", place);
+    const quoted = node.type !== "PLAIN" && node.type !== undefined;
+    const value = node.value;
+    if (value === null || typeof value === "boolean") return scalar(value, node.source ?? "", place);
+    if (typeof value === "number") return scalar(value, node.source ?? String(value), place);
+    return scalar(String(value), String(value), place, quoted);
+  }
+
+  #entries(map: YAMLMap, depth: number): Map<string, MapEntry> {
+    const entries = new Map<string, MapEntry>();
+    const merged: Pair[] = [];
+    for (const pair of map.items) {
+      if (this.#isMerge(pair)) {
+        merged.push(pair);
+        continue;
+      }
+      const key = pair.key as Node | null;
+      const place = this.#place(key, map.range?.[0] ?? 0);
+      const name = this.#keyText(key);
+      if (name === undefined) {
+        this.#complaints.problem(place, "", "a key must be plain text, not a list, a map or nothing");
+        continue;
+      }
+      if (entries.has(name)) continue;
+      entries.set(name, { key: place, value: this.node(pair.value as Node | null, depth + 1, place.offset) });
+    }
+    for (const pair of merged) this.#merge(entries, pair.value as Node | null, depth);
+    return entries;
+  }
+
+  /** What is written in the map itself stays; of several merged maps the first wins. */
+  #merge(entries: Map<string, MapEntry>, value: Node | null, depth: number): void {
+    const source = this.node(value, depth + 1);
+    for (const map of source.kind === "list" ? source.items : [source]) {
+      if (map.kind !== "map") {
+        this.#complaints.problem(source, "", "the merge key << needs a map or a list of maps");
+        continue;
+      }
+      for (const [name, entry] of map.entries) if (!entries.has(name)) entries.set(name, entry);
+    }
+  }
+
+  #isMerge(pair: Pair): boolean {
+    const key = pair.key;
+    return this.#yaml.isScalar(key) && key.type === "PLAIN" && key.source === "<<";
+  }
+
+  #keyText(key: Node | null): string | undefined {
+    if (this.#yaml.isAlias(key)) return this.#keyText(key.resolve(this.#document) ?? null);
+    if (!this.#yaml.isScalar(key)) return undefined;
+    const text = typeof key.value === "string" ? key.value : key.source;
+    return text === undefined || text === "" ? undefined : text;
+  }
+
+  #place(node: Node | null, fallback: number): Place {
+    return { origin: this.#origin, offset: node?.range?.[0] ?? fallback };
+  }
+
+  #spent(place: Place, depth: number): boolean {
+    this.#budget.left -= 1;
+    if (this.#budget.left > 0 && depth <= depthLimit) return false;
+    if (this.#budget.left > -valueLimit) {
+      const why =
+        depth > depthLimit
+          ? `nested more than ${depthLimit} deep`
+          : `more than ${valueLimit} values after its aliases are followed`;
+      this.#complaints.problem(place, "", `cannot use it: ${why}`);
+      this.#budget.left = -valueLimit;
+    }
+    return true;
+  }
+}
+
+function keyAt(text: string, [from, to]: readonly [number, number]): string {
+  const word = /^["']?([\w./-]+)/.exec(text.slice(from, Math.max(to, from + 80)));
+  return word?.[1] === undefined ? "here" : `"${word[1]}"`;
+}
+
+const syntaxMessages: Partial<Record<YAMLError["code"], string>> = {
+  TAB_AS_INDENT: "a tab is used as indentation; YAML needs spaces",
+  BAD_INDENT: "the indentation does not fit the lines above",
+  MULTIPLE_DOCS: 'a second document begins here ("---"); give one document per file',
+  BLOCK_AS_IMPLICIT_KEY: "a map begins in the middle of a line; put it on lines of its own or quote the value",
+  MULTILINE_IMPLICIT_KEY: 'a key must be on one line and be followed by ": "',
+  KEY_OVER_1024_CHARS: "a key is longer than 1024 characters",
+  BAD_DQ_ESCAPE: 'unknown escape after "\\" in a double-quoted text; use single quotes to take it literally',
+  RESOURCE_EXHAUSTION: `nested more than ${depthLimit} deep`,
+};
+
+function syntaxMessage(error: YAMLError, text: string): string {
+  const bracket = /end with a ([\]}])/.exec(error.message)?.[1];
+  if (bracket !== undefined) return `a list or map opened before is not closed with "${bracket}"`;
+  if (/Missing closing/.test(error.message)) return "a quoted text opened before is not closed";
+  const found = text[error.pos[0]];
+  if (error.code === "BAD_SCALAR_START") return `a text cannot begin with "${found}"; quote it`;
+  if (error.code === "MISSING_CHAR" && /implicit keys need to be/i.test(error.message))
+    return 'a key must be followed by ": "';
+  return syntaxMessages[error.code] ?? `not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
+}
