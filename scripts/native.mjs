@@ -1,4 +1,4 @@
-// Compiles the two native parts: the init (PID 1) and the addon. `node scripts/native.mjs [--sanitize] [--arch arm64] [--quiet]`
+// Compiles the two native parts: the init (PID 1) and the addon. `node scripts/native.mjs [--sanitize] [--arch arm64] [--only init|addon] [--quiet]`
 //   dist/bin/pingora-entry, dist/bin/addon.node     this machine's architecture, `cc` (CC overrides)
 //   dist/arm64/...                                  --arch: cross-compiled by `zig cc` (ZIG names the program)
 //   build/sanitize/...                              --sanitize: with ASAN and UBSAN, for tests
@@ -146,11 +146,11 @@ async function buildPart(part, cc, outdir, log) {
 
 /**
  * Builds what is not up to date.
- * @param {{ sanitize?: boolean, arch?: string, log?: (line: string) => void }} options
+ * @param {{ sanitize?: boolean, arch?: string, only?: "init" | "addon", log?: (line: string) => void }} options
  * @returns {Promise<string[]>} the files that were built anew
  * @throws Error whose message says what to install or what the compiler said
  */
-export async function buildNative({ sanitize = false, arch = process.arch, log = console.log } = {}) {
+export async function buildNative({ sanitize = false, arch = process.arch, only, log = console.log } = {}) {
   const foreign = arch !== process.arch;
   if (foreign && !zigTargets[arch])
     throw new Error(`cannot build for "${arch}": known are ${Object.keys(zigTargets).join(", ")}`);
@@ -159,16 +159,24 @@ export async function buildNative({ sanitize = false, arch = process.arch, log =
   mkdirSync(outdir, { recursive: true });
   mkdirSync(join(root, "build/native"), { recursive: true });
   const cc = compiler(cross);
-  const built = await Promise.all(parts({ sanitize, cross }).map((part) => buildPart(part, cc, outdir, log)));
+  const wanted = parts({ sanitize, cross }).filter(
+    (part) => only === undefined || part.folder === `src/native/${only}`,
+  );
+  const built = await Promise.all(wanted.map((part) => buildPart(part, cc, outdir, log)));
   return built.filter((file) => file !== undefined);
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const words = process.argv.slice(2);
-  const arch = words.includes("--arch") ? words[words.indexOf("--arch") + 1] : process.arch;
+  const after = (word) => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
   const log = words.includes("--quiet") ? () => {} : console.log;
   try {
-    await buildNative({ sanitize: words.includes("--sanitize"), arch, log });
+    await buildNative({
+      sanitize: words.includes("--sanitize"),
+      arch: after("--arch") ?? process.arch,
+      only: after("--only"),
+      log,
+    });
   } catch (error) {
     console.error(`native: ${error.message}`);
     process.exit(1);
