@@ -1,0 +1,181 @@
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "early.h"
+#include "execute.h"
+#include "node.h"
+#include "options.h"
+#include "request.h"
+#include "say.h"
+#include "supervise.h"
+#include "wrap.h"
+
+#ifndef PINGORA_ENTRY_VERSION
+#define PINGORA_ENTRY_VERSION "0.0.0"
+#endif
+
+static const char default_config[] = "/etc/pingora-entry/config.yaml";
+static const char prefix[] = "PINGORA_ENTRY_";
+
+/* answered by Node with the CLI bundle */
+static const char *const subcommands[] = {
+    "check",  "graph",  "status",  "logs",       "signal",  "start", "stop", "restart",
+    "reload", "upgrade", "rollout", "completion", "version", "help",  NULL,
+};
+
+static const char short_help[] = "usage: pingora-entry [options] [--] CMD [ARGS...]    run one command as PID 1 should\n"
+                                 "       pingora-entry [run] [-c FILE]... [options] [-- CMD [ARGS...]]    run what is configured\n"
+                                 "       pingora-entry healthcheck [--live|--ready|--startup] [--socket PATH] [--timeout SECONDS]\n"
+                                 "       pingora-entry prestop [--timeout SECONDS]\n"
+                                 "       pingora-entry phase\n"
+                                 "\n"
+                                 "options when running one command\n"
+                                 "  --no-group                  signal the command only, not its process group\n"
+                                 "  --rewrite FROM:TO           send TO when FROM is received, nothing for TO 0 (repeatable)\n"
+                                 "  --stop-delay SECONDS        wait between receiving SIGTERM and forwarding it\n"
+                                 "  --reap-grace SECONDS        what the command leaves behind has this long between TERM and KILL (2)\n"
+                                 "  --remap-exit CODE           this exit code becomes 0 (repeatable)\n"
+                                 "  --parent-death-signal SIG   for the command when this program dies, for this program when its parent does\n"
+                                 "  --subreaper                 say so when this program cannot adopt orphans (it tries anyway)\n"
+                                 "  --warn-on-reap              say so when an orphan was reaped\n"
+                                 "  --verbose\n"
+                                 "\n"
+                                 "A program named as a subcommand is run after --. More with Node beside: pingora-entry help\n";
+
+static bool is_subcommand(const char *word)
+{
+    for (size_t i = 0; subcommands[i] != NULL; i++)
+        if (strcmp(word, subcommands[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A variable that is the supervisor's to read: what the init itself reads, or sets for its children, configures nothing. */
+static bool environment_configures(char *const environment[])
+{
+    static const char *const own[] = {"HOME=", "CHANNEL=", "ID=", "VERBOSE="};
+    for (size_t i = 0; environment[i] != NULL; i++) {
+        if (strncmp(environment[i], prefix, sizeof prefix - 1) != 0)
+            continue;
+        const char *name = environment[i] + sizeof prefix - 1;
+        bool is_own = false;
+        for (size_t j = 0; j < sizeof own / sizeof own[0]; j++)
+            is_own = is_own || strncmp(name, own[j], strlen(own[j])) == 0;
+        if (!is_own)
+            return true;
+    }
+    return false;
+}
+
+static int become_node(const char *subcommand, char *const rest[], char *const environment[])
+{
+    struct node node;
+    if (!node_find(environment, false, &node))
+        return EXIT_NOT_FOUND;
+    char **arguments = node_arguments(&node, subcommand, rest);
+    if (arguments == NULL)
+        return EXIT_SYSTEM;
+    early_set_mask(early_given_mask());
+    execute(arguments, environment);
+    return execute_explain(node.program, errno, environment);
+}
+
+static int help(char *const environment[])
+{
+    struct node node;
+    char *const nothing[] = {NULL};
+    if (node_find(environment, true, &node))
+        return become_node("help", nothing, environment);
+    fputs(short_help, stdout);
+    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+}
+
+static int version(char *const environment[])
+{
+    struct node node;
+    char *const nothing[] = {NULL};
+    if (node_find(environment, true, &node))
+        return become_node("version", nothing, environment);
+    puts("pingora-entry " PINGORA_ENTRY_VERSION);
+    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+}
+
+static int subcommand(const char *name, char *rest[], char *const environment[])
+{
+    if (request_is_for(name)) {
+        early_set_mask(early_given_mask());
+        return request(name, rest, environment);
+    }
+    if (strcmp(name, "help") == 0 && rest[0] == NULL)
+        return help(environment);
+    if (strcmp(name, "version") == 0)
+        return version(environment);
+    return become_node(name, rest, environment);
+}
+
+/* The same options, without those that make no sense for looking only. */
+static int check(char *argv[], char *const environment[])
+{
+    size_t kept = 1;
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "-t") != 0 && strcmp(word, "--test") != 0 && strcmp(word, "-d") != 0 && strcmp(word, "--daemon") != 0)
+            argv[kept++] = argv[i];
+    }
+    argv[kept] = NULL;
+    return become_node("check", argv + 1, environment);
+}
+
+static int run(char *argv[], const struct options *options, char *const environment[])
+{
+    return options->check ? check(argv, environment) : supervise(options, argv + 1, environment);
+}
+
+static int wrong_usage(const struct options *options)
+{
+    if (options->problem != NULL)
+        say("%s \"%s\"; see pingora-entry --help", options->problem, options->wrong);
+    else
+        say("nothing to run: no CMD was given, and nothing is configured (no -c FILE, no %s, no %s... variable); see pingora-entry --help",
+            default_config, prefix);
+    return EXIT_WRONG_USAGE;
+}
+
+int main(int argc, char *argv[], char *environment[])
+{
+    early_block();
+    if (argc > 1 && strcmp(argv[1], "--spawner") == 0)
+        return supervise_as_spawner(environment);
+
+    struct options options;
+    options_parse(argc, argv, 1, &options);
+    const char *verbose = execute_variable(environment, "PINGORA_ENTRY_VERBOSE");
+    say_be_verbose(options.verbose || (verbose != NULL && verbose[0] != '\0' && strcmp(verbose, "0") != 0));
+
+    if (options.first_word < argc && !options.after_dashes) {
+        const char *word = argv[options.first_word];
+        bool is_run = strcmp(word, "run") == 0;
+        if (is_run || request_is_for(word) || is_subcommand(word)) {
+            /* options may stand before the subcommand or after it */
+            memmove(argv + options.first_word, argv + options.first_word + 1, (size_t)(argc - options.first_word) * sizeof *argv);
+            if (!is_run)
+                return subcommand(word, argv + 1, environment);
+            argc--;
+            options_parse(argc, argv, 1, &options);
+            return options.help ? help(environment) : run(argv, &options, environment);
+        }
+    }
+    if (options.help)
+        return help(environment);
+    if (options.version)
+        return version(environment);
+    if (options.configured || environment_configures(environment) || access(default_config, F_OK) == 0)
+        return run(argv, &options, environment);
+    if (options.problem != NULL || options.first_word >= argc)
+        return wrong_usage(&options);
+    return wrap(&options, argv + options.first_word, environment);
+}

@@ -1,0 +1,257 @@
+#define _GNU_SOURCE
+#include "orders.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "children.h"
+#include "held.h"
+#include "inbox.h"
+#include "number.h"
+#include "report.h"
+#include "spawn.h"
+#include "stop.h"
+#include "tree.h"
+
+struct order {
+    struct frame *frame;
+    struct message *message;
+    unsigned supervisor;
+    int64_t now;
+};
+
+/* Each verb's function: NULL, or what is wrong with the order, which then has no effect. */
+typedef const char *obey(struct order *order);
+
+static void (*watch_start)(int slot, int fd);
+
+void orders_init(void (*watch)(int slot, int fd))
+{
+    watch_start = watch;
+}
+
+static const char *take_name(struct order *order, const char **name)
+{
+    *name = frame_take(order->frame);
+    if (*name == NULL || (*name)[0] == '\0' || strlen(*name) > HELD_LONGEST_NAME)
+        return "a name of 1 to 255 bytes is needed";
+    return NULL;
+}
+
+static const char *hello(struct order *order)
+{
+    int64_t version;
+    if (!frame_take_number(order->frame, 0, INT32_MAX, &version))
+        return "a version is needed";
+    if (version != 1)
+        return "this init speaks version 1";
+    report_hello(order->supervisor);
+    return NULL;
+}
+
+static const char *spawn_child(struct order *order)
+{
+    struct start_failure failure;
+    struct frame_text text;
+    const char *id = frame_take(order->frame);
+    if (id == NULL)
+        return "an id is needed";
+    int slot = CHILD_NONE;
+    if (stop_has_begun())
+        failure = (struct start_failure){.stage = "fork", .error = ESHUTDOWN};
+    else
+        slot = spawn(id, order->frame, order->message->fds, order->message->fd_count, order->supervisor, &failure);
+    if (slot != CHILD_NONE) {
+        watch_start(slot, children_at(slot)->start_pipe);
+        return NULL;
+    }
+    frame_begin(&text, "SPAWN-FAILED");
+    frame_add(&text, id);
+    frame_add(&text, failure.stage);
+    frame_add_number(&text, failure.error);
+    report_answer(&text);
+    return NULL;
+}
+
+static const char *signal_child(struct order *order)
+{
+    int64_t ticket, number;
+    struct frame_text text;
+    bool has_ticket = frame_take_number(order->frame, 0, INT64_MAX, &ticket);
+    const char *id = frame_take(order->frame);
+    if (!has_ticket || id == NULL || !frame_take_number(order->frame, 0, 64, &number))
+        return "a ticket, an id and a signal from 0 to 64 are needed";
+    const char *scope = frame_take(order->frame);
+    int slot = children_by_id(id);
+    int (*deliver)(int, int) = scope == NULL                  ? NULL
+                               : strcmp(scope, "child") == 0 ? tree_signal_child
+                               : strcmp(scope, "group") == 0 ? tree_signal_group
+                               : strcmp(scope, "tree") == 0  ? tree_signal
+                                                             : NULL;
+    if (deliver == NULL)
+        return "a scope is needed: child, group or tree";
+    frame_begin(&text, "SIGNALLED");
+    frame_add_number(&text, ticket);
+    frame_add_number(&text, slot == CHILD_NONE ? 0 : deliver(slot, (int)number));
+    report_answer(&text);
+    return NULL;
+}
+
+static const char *forget(struct order *order)
+{
+    const char *id = frame_take(order->frame);
+    if (id == NULL)
+        return "an id is needed";
+    int slot = children_by_id(id);
+    if (slot == CHILD_NONE)
+        return NULL;
+    struct child *child = children_at(slot);
+    child->forgotten = true;
+    child->owes_exit = false;
+    /* one that is queued to be told is removed when its turn comes */
+    if (child->reaped && !child->queued)
+        children_remove(slot);
+    return NULL;
+}
+
+static const char *hold(struct order *order)
+{
+    const char *name;
+    struct frame_text text;
+    const char *problem = take_name(order, &name);
+    if (problem != NULL)
+        return problem;
+    if (order->message->fd_count != 1)
+        return "exactly one descriptor is needed";
+    if (!held_put(HELD_SOCKET, name, order->message->fds[0]))
+        return "8192 names are held already";
+    order->message->fds[0] = -1;
+    frame_begin(&text, "HELD");
+    frame_add(&text, name);
+    report_answer(&text);
+    return NULL;
+}
+
+static const char *release(struct order *order)
+{
+    const char *name;
+    const char *problem = take_name(order, &name);
+    if (problem == NULL)
+        held_drop(HELD_SOCKET, name);
+    return problem;
+}
+
+static const char *state(struct order *order)
+{
+    const char *name;
+    struct stat status;
+    const char *problem = take_name(order, &name);
+    if (problem != NULL)
+        return problem;
+    if (order->message->fd_count != 1)
+        return "exactly one descriptor is needed";
+    if (fstat(order->message->fds[0], &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > FRAME_MOST_BYTES)
+        return "a memfd of at most 8 MiB is needed";
+    if (!held_put(HELD_STATE, name, order->message->fds[0]))
+        return "8192 names are held already";
+    order->message->fds[0] = -1;
+    return NULL;
+}
+
+static const char *ready(struct order *order)
+{
+    (void)order;
+    report_ready();
+    return NULL;
+}
+
+static const char *acknowledge(struct order *order)
+{
+    int64_t sequence;
+    if (!frame_take_number(order->frame, 0, INT64_MAX, &sequence))
+        return "a sequence number is needed";
+    inbox_acknowledge(sequence);
+    return NULL;
+}
+
+static const char *grace(struct order *order)
+{
+    int64_t milliseconds;
+    if (!frame_take_number(order->frame, 0, (int64_t)7 * 86400 * 1000, &milliseconds))
+        return "milliseconds are needed, at most a week of them";
+    stop_set_grace(milliseconds);
+    return NULL;
+}
+
+static const char *backstop(struct order *order)
+{
+    const char *at = frame_take(order->frame);
+    int64_t instant = INT64_MAX, code;
+    if (at == NULL || (strcmp(at, "-") != 0 && !number_parse(at, 0, INT64_MAX / 2, &instant)))
+        return "an instant is needed: monotonic milliseconds, or -";
+    if (!frame_take_number(order->frame, 0, 255, &code))
+        return "an exit code from 0 to 255 is needed";
+    stop_set_backstop(instant, (int)code);
+    return NULL;
+}
+
+static const char *leave(struct order *order)
+{
+    int64_t code;
+    if (!frame_take_number(order->frame, 0, 255, &code))
+        return "an exit code from 0 to 255 is needed";
+    stop_by_order((int)code, order->now);
+    return NULL;
+}
+
+static const struct {
+    const char *verb;
+    obey *obey;
+    bool reads_all; /* whatever follows is its own to judge */
+} verbs[] = {
+    {"HELLO", hello, false},   {"SPAWN", spawn_child, true}, {"SIGNAL", signal_child, false}, {"FORGET", forget, false},
+    {"HOLD", hold, false},     {"RELEASE", release, false},  {"STATE", state, false},         {"READY", ready, false},
+    {"ACK", acknowledge, false}, {"GRACE", grace, false},    {"BACKSTOP", backstop, false},   {"EXIT", leave, false},
+};
+
+static void refuse(const char *verb, const char *problem)
+{
+    struct frame_text text;
+    /* two ends that do not understand each other must not talk for ever */
+    if (strcmp(verb, "ERROR") == 0)
+        return;
+    frame_begin(&text, "ERROR");
+    frame_add(&text, verb);
+    frame_add(&text, problem);
+    report_answer(&text);
+}
+
+void orders_obey(struct message *message, unsigned supervisor, int64_t now)
+{
+    struct frame frame;
+    struct order order = {.frame = &frame, .message = message, .supervisor = supervisor, .now = now};
+    if (message->problem != NULL) {
+        refuse("?", message->problem);
+        return;
+    }
+    if (!frame_open(&frame, message->bytes, message->length)) {
+        refuse("?", "the frame does not begin with a verb, or does not end with a NUL");
+        return;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(frame.verb, verbs[i].verb) != 0)
+            continue;
+        if (verbs[i].obey != hello && !report_has_greeted()) {
+            refuse(frame.verb, "HELLO comes first");
+            return;
+        }
+        const char *problem = verbs[i].obey(&order);
+        if (problem != NULL)
+            refuse(frame.verb, problem);
+        return;
+    }
+    refuse(frame.verb, "there is no such verb");
+}

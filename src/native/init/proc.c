@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+#include "proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "number.h"
+
+/* opendir() allocates; this is getdents64(2) */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+static char entries[8192] __attribute__((aligned(8)));
+
+bool proc_begin(struct proc_walk *walk)
+{
+    walk->directory = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    walk->at = walk->filled = 0;
+    return walk->directory >= 0;
+}
+
+void proc_end(struct proc_walk *walk)
+{
+    close(walk->directory);
+}
+
+static long next_number(const char **text)
+{
+    while (**text == ' ')
+        ++*text;
+    bool negative = **text == '-';
+    if (negative)
+        ++*text;
+    long value = 0;
+    for (; **text >= '0' && **text <= '9'; ++*text)
+        value = value * 10 + (**text - '0');
+    return negative ? -value : value;
+}
+
+static bool read_stat(int directory, const char *pid, struct process *process)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof path, "%s/stat", pid);
+    int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (length <= 0)
+        return false;
+    text[length] = '\0';
+    /* "pid (name) state ppid pgrp session ...", and a name may contain anything, ')' too */
+    const char *rest = strrchr(text, ')');
+    if (rest == NULL || rest[1] != ' ')
+        return false;
+    process->state = rest[2];
+    rest += 3;
+    process->parent = (pid_t)next_number(&rest);
+    process->group = (pid_t)next_number(&rest);
+    process->session = (pid_t)next_number(&rest);
+    return true;
+}
+
+bool proc_next(struct proc_walk *walk, struct process *process)
+{
+    for (;;) {
+        if (walk->at >= walk->filled) {
+            walk->filled = (int)syscall(SYS_getdents64, walk->directory, entries, sizeof entries);
+            walk->at = 0;
+            if (walk->filled <= 0)
+                return false;
+        }
+        const struct entry *entry = (const void *)(entries + walk->at);
+        walk->at += entry->length;
+        int64_t pid;
+        if (!number_parse(entry->name, 1, INT32_MAX, &pid) || pid == getpid())
+            continue;
+        process->pid = (pid_t)pid;
+        if (read_stat(walk->directory, entry->name, process))
+            return true;
+    }
+}
+
+bool proc_read(pid_t pid, struct process *process)
+{
+    char path[40], digits[24];
+    number_print(pid, digits);
+    snprintf(path, sizeof path, "/proc/%s", digits);
+    process->pid = pid;
+    return read_stat(AT_FDCWD, path, process);
+}
+
+bool proc_has_mark(pid_t pid, const char *mark)
+{
+    char path[48], digits[24];
+    number_print(pid, digits);
+    snprintf(path, sizeof path, "/proc/%s/environ", digits);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    /* one element after the other, `matched` bytes of which are the mark's so far; -1: this element is another */
+    size_t size = strlen(mark) + 1;
+    ssize_t matched = 0, length = 0;
+    bool found = false;
+    char text[4096];
+    while (!found && (length = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < length && !found; i++) {
+            if (matched >= 0 && text[i] == mark[matched])
+                found = (size_t)++matched == size;
+            else
+                matched = -1;
+            if (text[i] == '\0' && !found)
+                matched = 0;
+        }
+    }
+    close(fd);
+    return found;
+}

@@ -1,0 +1,129 @@
+#define _GNU_SOURCE
+#include "tree.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "children.h"
+#include "proc.h"
+
+static bool is_dead(const struct process *process)
+{
+    return process->state == 'Z' || process->state == 'X';
+}
+
+int tree_signal_child(int slot, int number)
+{
+    const struct child *child = children_at(slot);
+    struct process process;
+    /* until it is reaped its pid is nobody else's */
+    if (child->reaped || (proc_read(child->pid, &process) && is_dead(&process)))
+        return 0;
+    return kill(child->pid, number) == 0 ? 1 : 0;
+}
+
+int tree_signal_group(int slot, int number)
+{
+    const struct child *child = children_at(slot);
+    struct proc_walk walk;
+    struct process process;
+    int count = 0;
+    if (!proc_begin(&walk))
+        return kill(-child->pid, number) == 0 ? 1 : tree_signal_child(slot, number);
+    while (proc_next(&walk, &process))
+        count += process.group == child->pid && !is_dead(&process);
+    proc_end(&walk);
+    if (count == 0)
+        return child->state == CHILD_STARTING ? tree_signal_child(slot, number) : 0;
+    /* all at once: one that forks meanwhile does not get away */
+    return number == 0 || kill(-child->pid, number) == 0 ? count : 0;
+}
+
+/* A process with another parent than the one we gave it carries the mark of another init's child, perhaps of the same id. */
+static bool descends_from_us(const struct process *process, pid_t spared)
+{
+    pid_t us = getpid();
+    struct process ancestor = *process;
+    for (int depth = 0; depth < 4096; depth++) {
+        if (spared != 0 && ancestor.pid == spared)
+            return false;
+        if (ancestor.parent == us)
+            return true;
+        if (ancestor.parent <= 1 || !proc_read(ancestor.parent, &ancestor))
+            return false;
+    }
+    return false;
+}
+
+struct family {
+    int slot;
+    pid_t pid;
+    bool by_session; /* its pid still names its session and group */
+    char mark[ORDER_LONGEST_ID + 32];
+};
+
+static bool belongs(const struct family *family, const struct process *process)
+{
+    if (family->by_session && (process->session == family->pid || process->group == family->pid))
+        return true;
+    /* whoever is in the session of another child is not one that ran away from this one */
+    if (children_lead(process->session, family->slot))
+        return false;
+    return proc_has_mark(process->pid, family->mark) && descends_from_us(process, 0);
+}
+
+static int signal_family(const struct family *family, int number)
+{
+    struct proc_walk walk;
+    struct process process;
+    int count = 0;
+    if (!proc_begin(&walk))
+        return family->by_session && kill(-family->pid, number) == 0 ? 1 : 0;
+    while (proc_next(&walk, &process))
+        if (!is_dead(&process) && belongs(family, &process) && kill(process.pid, number) == 0)
+            count++;
+    proc_end(&walk);
+    return count;
+}
+
+int tree_signal(int slot, int number)
+{
+    const struct child *child = children_at(slot);
+    struct family family = {.slot = slot, .pid = child->pid, .by_session = true};
+    struct process process;
+    snprintf(family.mark, sizeof family.mark, "PINGORA_ENTRY_ID=%s", child->id);
+    /* a living process with the pid of a reaped child is another one, and so is its session */
+    if (child->reaped && proc_read(child->pid, &process))
+        family.by_session = false;
+    int count = signal_family(&family, number);
+    if (count == 0 && child->state == CHILD_STARTING)
+        return tree_signal_child(slot, number);
+    /* what was forked while we walked */
+    if (number == SIGKILL && count > 0)
+        signal_family(&family, number);
+    return count;
+}
+
+int tree_signal_all(pid_t spared, int number)
+{
+    struct proc_walk walk;
+    struct process process;
+    int count = 0;
+    if (!proc_begin(&walk)) {
+        for (int slot = 0; slot < children_end(); slot++)
+            if (children_at(slot)->state != CHILD_FREE)
+                count += tree_signal_child(slot, number);
+        return count;
+    }
+    while (proc_next(&walk, &process)) {
+        if (is_dead(&process) || !descends_from_us(&process, spared) || kill(process.pid, number) < 0)
+            continue;
+        count++;
+        if (number == SIGTERM)
+            kill(process.pid, SIGCONT); /* a stopped process would not notice */
+    }
+    proc_end(&walk);
+    return count;
+}
