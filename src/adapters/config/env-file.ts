@@ -47,7 +47,7 @@ export function parseEnvFile(text: string): {
       break;
     }
     const inner = body.slice(from + 1, close);
-    values.set(head[1] ?? "", quoteMark === '"' ? unescape(inner) : inner);
+    values.set(head[1] ?? "", quoteMark === '"' ? unescaped(inner) : inner);
     const after = lineEnd(body, close);
     const trailing = body.slice(close + 1, after).trim();
     if (trailing !== "" && !trailing.startsWith("#"))
@@ -73,6 +73,6 @@ function closingQuote(text: string, from: number, mark: string): number {
 
 const escapes: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", '"': '"', "\\": "\\", $: "$" };
 
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/\\([\s\S])/g, (whole, char: string) => escapes[char] ?? whole);
 }

@@ -1,6 +1,6 @@
 import { suggest } from "../../core/suggest.js";
 import { type Complaints, meant } from "./complaints.js";
-import type { ConfigNode, MapEntry, MapNode, ScalarNode } from "./node.js";
+import type { ScalarNode } from "./node.js";
 
 /** What `${...}` may ask for. */
 export interface Surroundings {
@@ -11,33 +11,8 @@ export interface Surroundings {
 
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** Replaces `${VAR}`, `${VAR:-default}`, `${file:/path}` and `$$` in every text value (not in keys). A lone `$` stays. */
-export function expandMap(map: MapNode, around: Surroundings, complaints: Complaints): MapNode {
-  return expandNode(map, "", around, complaints) as MapNode;
-}
-
-function expandNode(node: ConfigNode, path: string, around: Surroundings, complaints: Complaints): ConfigNode {
-  if (node.kind === "scalar") return expandScalar(node, path, around, complaints);
-  if (node.kind === "list") {
-    let changed = false;
-    const items = node.items.map((item, i) => {
-      const expanded = expandNode(item, `${path}[${i}]`, around, complaints);
-      changed ||= expanded !== item;
-      return expanded;
-    });
-    return changed ? { ...node, items } : node;
-  }
-  let entries: Map<string, MapEntry> | undefined;
-  for (const [name, entry] of node.entries) {
-    const value = expandNode(entry.value, path === "" ? name : `${path}.${name}`, around, complaints);
-    if (value === entry.value) continue;
-    entries ??= new Map(node.entries);
-    entries.set(name, { key: entry.key, value });
-  }
-  return entries === undefined ? node : { ...node, entries };
-}
-
-function expandScalar(node: ScalarNode, path: string, around: Surroundings, complaints: Complaints): ScalarNode {
+/** The value with `${VAR}`, `${VAR:-default}`, `${file:/path}` and `$$` replaced; a lone `$` stays. What could not be replaced is marked broken. */
+export function expandScalar(node: ScalarNode, path: string, around: Surroundings, complaints: Complaints): ScalarNode {
   if (typeof node.value !== "string" || !node.value.includes("$")) return node;
   const result = expandText(node.value, around, (message, hint) => complaints.problem(node, path, message, hint));
   if (result === undefined) return { ...node, broken: true };
@@ -61,6 +36,7 @@ export function expandText(
     if (following === "{") {
       const end = closingBrace(text, dollar + 2);
       if (end === -1) {
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
         refuse('"${" is not closed with "}"', 'write "$${" for a literal "${"');
         return undefined;
       }
@@ -101,6 +77,7 @@ function reference(
   if (!variableName.test(name)) {
     refuse(
       `cannot expand "\${${name}}"`,
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       'known are ${VAR}, ${VAR:-default} and ${file:/path}; "$${" is a literal "${"',
     );
     return undefined;

@@ -1,6 +1,6 @@
-import { isIP, isIPv4 } from "node:net";
 import { quote } from "./complaints.js";
 import { type Format, Refused } from "./format.js";
+import { isIPv4, isIPv6 } from "./ip-address.js";
 
 export interface HostPort {
   readonly host: string;
@@ -25,10 +25,10 @@ export function parseHostPort(written: string): HostPort | Refused {
   const port = Number(match[2]);
   if (port > 65535) return new Refused(`port ${match[2]} is too large`, "the most is 65535");
   const host = (match[1] ?? "").replace(/^\[(.*)\]$/, "$1");
-  if (match[1]?.startsWith("[") === true && isIP(host) !== 6) return new Refused(`${quote(host)} is no IPv6 address`);
+  if (match[1]?.startsWith("[") === true && !isIPv6(host)) return new Refused(`${quote(host)} is no IPv6 address`);
   if (host === "" || host === "*") return { host: everywhere, port, key: written };
   if (host === "localhost") return { host: "127.0.0.1", port, key: written };
-  if (isIP(host) === 0) {
+  if (!isIPv4(host) && !isIPv6(host)) {
     const why = isIPv4Like(host) ? "is no IPv4 address" : "is a name, an IP address of this machine is needed";
     return new Refused(`${quote(host)} ${why}`, '"0.0.0.0" is every IPv4 address, "[::]" every address');
   }

@@ -29,7 +29,7 @@ export function configPaths(
   files: ConfigFiles,
 ): NamedPath[] {
   if (conf.length > 0) return conf.map((path) => ({ path, by: { name: "--conf" } }));
-  const variable = env["PINGORA_ENTRY_CONF"];
+  const variable = env.PINGORA_ENTRY_CONF;
   if (variable !== undefined && variable !== "") {
     const by = { name: "PINGORA_ENTRY_CONF" };
     return variable

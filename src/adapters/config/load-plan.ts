@@ -12,12 +12,11 @@ import { compileService, mainName } from "./compile/service.js";
 import { refuseUnstoppable } from "./compile/shutdown-fits.js";
 import { type Gathered, gatherComplaints, meant } from "./complaints.js";
 import { type ConfigFiles, realFiles } from "./config-files.js";
-import { expandMap } from "./expand.js";
 import { configPaths, type NamedText, parseLayer, readFiles } from "./layers.js";
 import { mergeMaps } from "./merge.js";
 import { type ConfigNode, emptyMap, isNull, type MapNode, placeOf } from "./node.js";
 import { plainValue } from "./plain-value.js";
-import { type Places, read } from "./read.js";
+import { type Places, type Reading, read } from "./read.js";
 import type { WrittenListener } from "./schema/listener.js";
 import { pingoraIgnored } from "./schema/pingora.js";
 import { rootKeys, structures } from "./schema/root.js";
@@ -61,7 +60,7 @@ export interface Loaded {
   /** names of the files that were read, in order */
   readonly files: readonly string[];
   /** equal for equal configurations */
-  readonly fingerprint: string;
+  readonly fingerprint: () => string;
   /** will surprise an operator: one log line each at warn */
   readonly warnings: readonly Problem[];
   /** one log line each at info */
@@ -85,16 +84,16 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   // what is not YAML would be followed by complaints about what is missing
   if (complaints.problems.length > 0) throw failure(complaints, texts);
 
-  const merged = layers.reduce(mergeMaps, emptyMap({ origin: { name: "the configuration" }, offset: 0 }));
-  const root = expandMap(merged, { env, readText: (path) => files.readText(path) }, complaints);
+  const root = layers.reduce(mergeMaps, emptyMap({ origin: { name: "the configuration" }, offset: 0 }));
   const places: Places = new Map();
+  const readText = (path: string): string => files.readText(path);
+  const reading = { complaints, places, around: { env, readText } };
   judgeTopLevel(root, complaints);
   noticeVariables(env, complaints);
   const overrides = new Map(options.daemon ? [["daemon", { value: true, option: "--daemon" }] as const] : []);
-  const settings = readSettings(root, env, overrides, complaints, places);
-  const written = readStructures(root, options.command, complaints, places);
+  const settings = readSettings(root, overrides, reading);
+  const written = readStructures(root, options.command, reading);
 
-  const readText = (path: string): string => files.readText(path);
   const listeners = new Map<string, ListenerSpec>();
   for (const [name, listener] of Object.entries(written.listeners)) {
     const spec = compileListener(name, listener, { complaints, places });
@@ -115,7 +114,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   );
   const services = compileDependencies(undated, written.services, scene);
   const waves = compileWaves(services, scene);
-  const inPod = (env["KUBERNETES_SERVICE_HOST"] ?? "") !== "";
+  const inPod = (env.KUBERNETES_SERVICE_HOST ?? "") !== "";
   const hasTerminationLog = files.kind("/dev/termination-log") === "file";
   const plan = assemblePlan({
     services,
@@ -141,7 +140,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
     configuration,
     options,
     files: texts.map(({ name }) => name),
-    fingerprint: fingerprint(JSON.stringify([configuration, options.command])),
+    fingerprint: () => fingerprint(JSON.stringify([configuration, options.command])),
     warnings: complaints.warnings,
     notices: complaints.notices,
     sourceOf: (path) => {
@@ -202,12 +201,13 @@ interface Structures {
   readonly envFiles: string | readonly string[] | undefined;
 }
 
-function readStructures(root: MapNode, command: readonly string[], complaints: Gathered, places: Places): Structures {
+function readStructures(root: MapNode, command: readonly string[], reading: Reading): Structures {
+  const { complaints, places } = reading;
   const part = <T>(name: keyof typeof structures, shape: Shape<T>): T | undefined => {
     const entry = root.entries.get(name);
     if (entry === undefined || isNull(entry.value)) return undefined;
     places.set(name, entry);
-    return read(shape, entry.value, name, { complaints, places });
+    return read(shape, entry.value, name, reading);
   };
   const listeners = part("listeners", structures.listeners.shape as Shape<Record<string, WrittenListener>>) ?? {};
   const services = part("services", structures.services.shape as Shape<Record<string, WrittenService>>) ?? {};
@@ -220,8 +220,7 @@ function readStructures(root: MapNode, command: readonly string[], complaints: G
       "give one of them, or rename the service",
     );
   }
-  const commanded =
-    command.length > 0 && services[mainName] === undefined ? withMain(services, complaints, places) : services;
+  const commanded = command.length > 0 && services[mainName] === undefined ? withMain(services, reading) : services;
   return {
     listeners,
     services: commanded,
@@ -231,12 +230,13 @@ function readStructures(root: MapNode, command: readonly string[], complaints: G
 }
 
 /** main as the command line asks for it: a service with nothing but defaults. */
-function withMain(services: Structures["services"], complaints: Gathered, places: Places): Structures["services"] {
+function withMain(services: Structures["services"], reading: Reading): Structures["services"] {
+  const { places } = reading;
   if (places.has(`services.${mainName}`)) return services;
   const place = { origin: { name: "the command line" }, offset: 0 };
   const node = emptyMap(place);
   places.set(`services.${mainName}`, { key: place, value: node });
-  const main = read(serviceShape as Shape<WrittenService>, node, `services.${mainName}`, { complaints, places });
+  const main = read(serviceShape as Shape<WrittenService>, node, `services.${mainName}`, reading);
   return main === undefined ? services : { ...services, [mainName]: main };
 }
 

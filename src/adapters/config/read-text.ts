@@ -1,5 +1,6 @@
 import type { Complaints } from "./complaints.js";
 import type { ConfigNode, Origin } from "./node.js";
+import { readPlainYaml } from "./plain-yaml.js";
 import { readYaml } from "./yaml-document.js";
 
 /** YAML 1.2 (JSON is YAML). Undefined for a text without a document, and for one that is no YAML, which is complained about. */
@@ -7,5 +8,5 @@ export async function readText(
   origin: Origin & { readonly text: string },
   complaints: Complaints,
 ): Promise<ConfigNode | undefined> {
-  return readYaml(await import("yaml"), origin, complaints);
+  return readPlainYaml(origin) ?? readYaml(await import("yaml"), origin, complaints);
 }

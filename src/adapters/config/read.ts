@@ -1,5 +1,6 @@
 import { suggest } from "../../core/suggest.js";
 import { type Complaints, meant, quote } from "./complaints.js";
+import { expandScalar, type Surroundings } from "./expand.js";
 import { type Format, Refused } from "./format.js";
 import { type ConfigNode, isBlank, isNull, type MapNode, type Place, type ScalarNode } from "./node.js";
 import type { ObjectShape, Shape, ShapeData } from "./shape.js";
@@ -10,6 +11,7 @@ export type Places = Map<string, { readonly key: Place; readonly value: ConfigNo
 export interface Reading {
   readonly complaints: Complaints;
   readonly places: Places;
+  readonly around: Surroundings;
 }
 
 /** The value with its defaults; undefined when it is not of this shape at all. What is wrong with its parts is complained about. */
@@ -20,7 +22,7 @@ export function read<T>(shape: Shape<T>, node: ConfigNode, path: string, reading
 function readData(shape: ShapeData, node: ConfigNode, path: string, reading: Reading, secret: boolean): unknown {
   switch (shape.kind) {
     case "scalar":
-      return readScalar(shape.format, node, path, reading.complaints, secret);
+      return readScalar(shape.format, node, path, reading, secret);
     case "nullable":
       return isNull(node) ? null : readData(shape.of, node, path, reading, secret);
     case "object":
@@ -38,21 +40,22 @@ function readData(shape: ShapeData, node: ConfigNode, path: string, reading: Rea
   }
 }
 
-export function readScalar<T>(
+function readScalar<T>(
   format: Format<T>,
   node: ConfigNode,
   path: string,
-  complaints: Complaints,
+  reading: Reading,
   secret: boolean,
 ): T | undefined {
   if (node.kind !== "scalar") {
-    wrongKind(node, path, format.needs, complaints);
+    wrongKind(node, path, format.needs, reading.complaints);
     return undefined;
   }
-  if (node.broken === true) return undefined;
-  const value: T | Refused | undefined = format.parse(node);
+  const expanded = expandScalar(node, path, reading.around, reading.complaints);
+  if (expanded.broken === true) return undefined;
+  const value: T | Refused | undefined = format.parse(expanded);
   if (value !== undefined && !(value instanceof Refused)) return value;
-  refuseScalar(format, node, value instanceof Refused ? value : undefined, path, complaints, secret);
+  refuseScalar(format, expanded, value instanceof Refused ? value : undefined, path, reading.complaints, secret);
   return undefined;
 }
 
@@ -66,8 +69,8 @@ export function refuseScalar(
   secret: boolean,
 ): void {
   const hidden = secret || node.template !== undefined;
-  if (refused !== undefined && !hidden) return complaints.problem(node, path, refused.message, refused.hint);
-  complaints.problem(node, path, `${found(node, secret)} is not ${format.needs}`);
+  if (refused !== undefined && !hidden) complaints.problem(node, path, refused.message, refused.hint);
+  else complaints.problem(node, path, `${found(node, secret)} is not ${format.needs}`);
 }
 
 function found(node: ScalarNode, secret: boolean): string {
@@ -78,9 +81,16 @@ function found(node: ScalarNode, secret: boolean): string {
   return node.quoted || typeof node.value === "string" ? quote(node.text) : node.text;
 }
 
+const defaultsByShape = new WeakMap<ObjectShape, Record<string, unknown>>();
+
 /** What an object without any key reads as. */
 function defaultsOf(shape: ObjectShape): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(shape.keys).map(([name, { default: value }]) => [name, value]));
+  let defaults = defaultsByShape.get(shape);
+  if (defaults === undefined) {
+    defaults = Object.fromEntries(Object.entries(shape.keys).map(([name, { default: value }]) => [name, value]));
+    defaultsByShape.set(shape, defaults);
+  }
+  return { ...defaults };
 }
 
 function readObject(
@@ -93,16 +103,21 @@ function readObject(
     wrongKind(node, path, `a map with the keys of a ${shape.title}`, reading.complaints);
     return undefined;
   }
-  const result: Record<string, unknown> = {};
-  for (const [name, key] of Object.entries(shape.keys)) {
-    const entry = node.entries.get(name);
+  const result = defaultsOf(shape);
+  let unknown = 0;
+  for (const [name, entry] of node.entries) {
+    const key = Object.hasOwn(shape.keys, name) ? shape.keys[name] : undefined;
+    if (key === undefined) {
+      unknown += 1;
+      continue;
+    }
     const below = `${path}.${name}`;
-    if (entry !== undefined) reading.places.set(below, entry);
-    const absent = entry === undefined || (key.shape.kind === "nullable" ? isBlank(entry.value) : isNull(entry.value));
-    const value = absent ? undefined : readData(key.shape, entry.value, below, reading, key.secret === true);
-    result[name] = value ?? (absent || value === undefined ? key.default : value);
+    reading.places.set(below, entry);
+    if (isNull(entry.value)) continue;
+    const value = readData(key.shape, entry.value, below, reading, key.secret === true);
+    if (value !== undefined) result[name] = value;
   }
-  refuseUnknown(node, Object.keys(shape.keys), path, reading.complaints);
+  if (unknown > 0) refuseUnknown(node, Object.keys(shape.keys), path, reading.complaints);
   return result;
 }
 
@@ -169,7 +184,6 @@ function readMap(
 
 /** Complains about a map where a text belongs, and the like. */
 export function wrongKind(node: ConfigNode, path: string, needs: string, complaints: Complaints): void {
-  if (node.kind === "scalar" && node.broken === true) return;
   const is = node.kind === "scalar" ? found(node, true) : `a ${node.kind}`;
   const what = node.kind === "scalar" && node.template === undefined && node.value !== null ? "a single value" : is;
   complaints.problem(node, path, `found ${what}, ${needs} is needed`);

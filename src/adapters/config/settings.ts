@@ -1,8 +1,9 @@
 import convict from "convict";
 import type { Complaints } from "./complaints.js";
+import { expandScalar } from "./expand.js";
 import { type Format, Refused, type Written } from "./format.js";
-import { type ConfigNode, isNull, type MapNode, scalar } from "./node.js";
-import { type Places, refuseScalar, refuseUnknown, wrongKind } from "./read.js";
+import { isNull, type MapNode, type ScalarNode, scalar } from "./node.js";
+import { type Places, type Reading, refuseScalar, refuseUnknown, wrongKind } from "./read.js";
 import { type PingoraSettings, pingoraKeys } from "./schema/pingora.js";
 import { type Settings, settings, type TopScalars, topScalars } from "./schema/settings.js";
 import type { KeyData } from "./shape.js";
@@ -43,15 +44,15 @@ export function variableOf(path: string): string {
  */
 export function readSettings(
   root: MapNode,
-  env: Readonly<Record<string, string | undefined>>,
   overrides: ReadonlyMap<string, { readonly value: unknown; readonly option: string }>,
-  complaints: Complaints,
-  places: Places,
+  { around, complaints, places }: Reading,
 ): AllSettings {
-  const given = new Map<string, ConfigNode>();
+  const { env } = around;
+  const given = new Map<string, ScalarNode>();
   for (const { path } of allSettings) {
     const node = written(root, path, complaints, places);
-    if (node !== undefined) given.set(path, node);
+    const expanded = node === undefined ? undefined : expandScalar(node, path, around, complaints);
+    if (expanded !== undefined && expanded.broken !== true) given.set(path, expanded);
   }
   for (const [section, { keys }] of Object.entries(settings)) {
     const node = root.entries.get(section)?.value;
@@ -92,7 +93,7 @@ export function readSettings(
   return withoutNull(config.getProperties());
 }
 
-function written(root: MapNode, path: string, complaints: Complaints, places: Places): ConfigNode | undefined {
+function written(root: MapNode, path: string, complaints: Complaints, places: Places): ScalarNode | undefined {
   const [first = "", second] = path.split(".");
   const outer = root.entries.get(first);
   const entry =
@@ -100,14 +101,14 @@ function written(root: MapNode, path: string, complaints: Complaints, places: Pl
   if (entry === undefined) return undefined;
   places.set(path, entry);
   if (isNull(entry.value)) return undefined;
-  if (entry.value.kind === "scalar") return entry.value.broken === true ? undefined : entry.value;
+  if (entry.value.kind === "scalar") return entry.value;
   const format = allSettings.find((candidate) => candidate.path === path)?.format;
   wrongKind(entry.value, path, format?.needs ?? "a single value", complaints);
   return undefined;
 }
 
 /** convict's schema, made from ours; refusals are routed to `complaints`. */
-function schemaFor(given: ReadonlyMap<string, ConfigNode>, complaints: Complaints): Record<string, unknown> {
+function schemaFor(given: ReadonlyMap<string, ScalarNode>, complaints: Complaints): Record<string, unknown> {
   const schema: Record<string, Record<string, unknown>> = {};
   for (const { path, key, format, variable } of allSettings) {
     register(format);
@@ -119,7 +120,7 @@ function schemaFor(given: ReadonlyMap<string, ConfigNode>, complaints: Complaint
       env: variable,
       refuse: (refused: Refused | undefined) => {
         const node = given.get(path);
-        if (node?.kind === "scalar") refuseScalar(format, node, refused, path, complaints, key.secret === true);
+        if (node !== undefined) refuseScalar(format, node, refused, path, complaints, key.secret === true);
       },
     };
     const [first = "", second] = path.split(".");
@@ -154,10 +155,9 @@ function asWritten(value: unknown): Written {
 }
 
 /** Texts, so that convict converts each by its format whatever YAML took it for. */
-function nest(given: ReadonlyMap<string, ConfigNode>): Record<string, unknown> {
+function nest(given: ReadonlyMap<string, ScalarNode>): Record<string, unknown> {
   const nested: Record<string, Record<string, unknown> | string> = {};
   for (const [path, node] of given) {
-    if (node.kind !== "scalar") continue;
     const [first = "", second] = path.split(".");
     if (second === undefined) nested[first] = node.text;
     else nested[first] = { ...(nested[first] as Record<string, unknown> | undefined), [second]: node.text };

@@ -83,6 +83,8 @@ class Conversion {
     if (!this.#yaml.isScalar(node)) return scalar(null, "null", place);
     const quoted = node.type !== "PLAIN" && node.type !== undefined;
     const value = node.value;
+    // the parser's offset of a value that is not there depends on the comments around
+    if (value === null && node.source === "") return scalar(null, "", { origin: this.#origin, offset: fallback });
     if (value === null || typeof value === "boolean") return scalar(value, node.source ?? "", place);
     if (typeof value === "number") return scalar(value, node.source ?? String(value), place);
     return scalar(String(value), String(value), place, quoted);

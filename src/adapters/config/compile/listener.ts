@@ -1,5 +1,5 @@
-import { isIPv6 } from "node:net";
 import type { ListenerAddress, ListenerSpec } from "../../../core/plan.js";
+import { isIPv6 } from "../ip-address.js";
 import type { WrittenListener } from "../schema/listener.js";
 import { keyPlaceFor, placeFor, type Scene } from "./scene.js";
 

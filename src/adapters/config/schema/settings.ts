@@ -68,6 +68,7 @@ export const settings = {
     prestopToken: key(scalarOf(token), {
       doc: "Whoever presents it may call /prestop on the TCP address. Without it that is refused.",
       secret: true,
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       examples: ["${file:/run/secrets/prestop-token}"],
     }),
   }),
@@ -106,6 +107,7 @@ export const settings = {
     release: key(scalarOf(anyText), {
       doc: "Name of what is running, for status and metrics.",
       default: "",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       examples: ["${RELEASE:-}"],
     }),
     maxGenerations: key(scalarOf(count(2, 16)), { doc: "Generations that may live at the same time.", default: 2 }),
