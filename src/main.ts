@@ -1,4 +1,4 @@
 /** argv in, exit code out. */
 import { runCommand } from "./cli/run-command.js";
 
-process.exit(await runCommand(process.argv.slice(2)));
+void runCommand(process.argv.slice(2)).then((code) => process.exit(code));

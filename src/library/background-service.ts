@@ -1,7 +1,10 @@
 import type { Service, ServiceContext } from "./service.js";
 
 /** Work beside the others: pingora's background service. Ready at once; ends when `task` settles or `shutdown` aborts it. */
-export function backgroundService(name: string, task: (context: Omit<ServiceContext, "ready">) => Promise<void>): Service {
+export function backgroundService(
+  name: string,
+  task: (context: Omit<ServiceContext, "ready">) => Promise<void>,
+): Service {
   return {
     name: `BG ${name}`,
     threads: 1,

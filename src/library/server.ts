@@ -2,18 +2,21 @@ import { startWaves } from "../core/dependency-graph.js";
 import { EntryError } from "../core/entry-error.js";
 import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
+import type { Init } from "../runtime/ports.js";
 import type { InProcessTask } from "../runtime/in-process-body.js";
 import type { ServerRun } from "../runtime/server-run.js";
 import { type ExecutionPhase, PhaseWatch } from "./execution-phase.js";
+import { defaultConf, type ServerConf } from "./server-conf.js";
 import { inProcessSpec, type ProcessService, type Service, type ServiceContext } from "./service.js";
 import { ServiceHandle } from "./service-handle.js";
 import { type ShutdownSignalWatch, watchProcessSignals } from "./shutdown-signal.js";
-import { defaultConf, type ServerConf } from "./server-conf.js";
 import { openWorld } from "./world.js";
 
 export interface RunArgs {
   /** instead of this process's signals; awaited once */
   readonly shutdownSignal?: ShutdownSignalWatch;
+  /** an init that has been connected already; without it, the one that started this process, or a spawner of our own */
+  readonly init?: Init;
 }
 
 interface Entry {
@@ -38,13 +41,15 @@ export class Server {
   /** @throws EntryError config when a service of that name is there already, or the server has begun to run */
   addService(service: Service | ProcessService): ServiceHandle {
     if (this.#begun) throw new EntryError("config", `cannot add service "${service.name}": the server runs already`);
-    if (this.#entries.has(service.name)) throw new EntryError("config", `cannot add service "${service.name}": there is one of that name`);
+    if (this.#entries.has(service.name))
+      throw new EntryError("config", `cannot add service "${service.name}": there is one of that name`);
     const handle = new ServiceHandle(
       service.name,
       (from, on, condition) => this.#depend(from, on, condition),
       (name) => this.#whenReady(name),
     );
-    const entry = "spec" in service ? { handle, spec: service.spec } : { handle, service, spec: inProcessSpec(service) };
+    const entry =
+      "spec" in service ? { handle, spec: service.spec } : { handle, service, spec: inProcessSpec(service) };
     this.#entries.set(service.name, entry);
     return handle;
   }
@@ -70,10 +75,10 @@ export class Server {
    * Runs until the server is asked to stop, or ends because a service did; resolves with the exit code and never ends the process.
    * @throws EntryError config for a dependency that does not exist; os when the init cannot be reached or started
    */
-  async run({ shutdownSignal }: RunArgs = {}): Promise<number> {
+  async run({ shutdownSignal, init }: RunArgs = {}): Promise<number> {
     if (this.#begun) throw new EntryError("config", "cannot run the server: it has been run");
     this.#begun = true;
-    const world = await openWorld(this.#plan(), this.#tasks());
+    const world = await openWorld(this.#plan(), this.#tasks(), init);
     const { run } = world;
     this.#run = run;
     run.store.subscribe({
@@ -83,14 +88,18 @@ export class Server {
       snapshot: (snapshot) => this.#settleReady(snapshot),
     });
     const unwatch =
-      shutdownSignal === undefined && !world.signalsComeFromInit ? watchProcessSignals((kind, cause) => run.request(kind, cause)) : () => {};
-    void shutdownSignal?.recv().then((signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal));
+      shutdownSignal === undefined && !world.signalsComeFromInit
+        ? watchProcessSignals((kind, cause) => run.request(kind, cause))
+        : () => {};
+    void shutdownSignal
+      ?.recv()
+      .then((signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal));
     try {
       return await run.run();
     } finally {
       unwatch();
       this.#settleReady();
-      await world.close(run.store.snapshot.exitCode ?? 0);
+      world.close(run.store.snapshot.exitCode ?? 0);
     }
   }
 
@@ -122,11 +131,17 @@ export class Server {
   #depend(from: ServiceHandle, on: ServiceHandle, condition: Condition): void {
     const entry = this.#entries.get(from.name);
     if (entry === undefined || this.#entries.get(on.name)?.handle !== on)
-      throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": it is no service of this server`);
-    if (this.#begun) throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": the server runs already`);
+      throw new EntryError(
+        "config",
+        `cannot make "${from.name}" depend on "${on.name}": it is no service of this server`,
+      );
+    if (this.#begun)
+      throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": the server runs already`);
     const before = entry.spec;
     entry.spec = { ...before, dependsOn: { ...before.dependsOn, [on.name]: condition } };
-    const order = startWaves(new Map([...this.#entries].map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)])));
+    const order = startWaves(
+      new Map([...this.#entries].map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)])),
+    );
     if (order.ok) return;
     entry.spec = before;
     throw cycleError(order.cycle);
@@ -147,7 +162,13 @@ export class Server {
       if (snapshot !== undefined && !service?.ready && service?.state !== "Failed") continue;
       this.#readyWaiters.splice(this.#readyWaiters.indexOf(waiter), 1);
       if (service?.ready) waiter.settle();
-      else waiter.settle(new EntryError("failed", `service "${waiter.name}" did not become ready: ${service?.reason ?? "the server ended"}`));
+      else
+        waiter.settle(
+          new EntryError(
+            "failed",
+            `service "${waiter.name}" did not become ready: ${service?.reason ?? "the server ended"}`,
+          ),
+        );
     }
   }
 }

@@ -313,11 +313,11 @@ export class Instance {
 
   #probe(scope: Scope, run: Run, spec: ProbeSpec, name: string, tell: (verdict: ProbeVerdict) => void): void {
     const { body, prober, clock } = this.#parts;
-    let asked = 0;
     const context = body.probeContext(run.id);
     const ask = (timeoutMs: number, signal: AbortSignal) => {
-      asked += 1;
-      return prober.ask(spec.action, { ...context, id: `${run.id}!${name}${asked}` }, timeoutMs, signal);
+      // named by the instant: unique over supervisors, too
+      const id = `${run.id}!${name}${Math.trunc(clock.now())}`;
+      return prober.ask(spec.action, { ...context, id }, timeoutMs, signal);
     };
     const eager = name !== "liveness" || this.#parts.service.livenessProbe?.initialDelayMs === 0;
     void runProbe({ spec, ask, tell, eager }, clock, scope.signal);

@@ -21,6 +21,8 @@ export interface ProcessWorld {
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
     listeners: readonly BoundListener[],
+    /** fd numbers of the service that are used for something else */
+    taken: readonly number[],
   ) => PassedListeners;
 }
 
@@ -57,7 +59,12 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       }
       wires.set(id, wired);
       const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
-      const passed = world.pass(spec.command, baseEnv, bound);
+      let passed: PassedListeners;
+      try {
+        passed = world.pass(spec.command, baseEnv, bound, wired.fds.map(({ target }) => target));
+      } catch (error) {
+        return { ok: false, reason: (error as Error).message, code: 126 };
+      }
       const env = [
         ...Object.entries({ ...baseEnv, ...passed.env }).map(([name, value]) => `${name}=${value}`),
         `PINGORA_ENTRY_SERVICE=${service.name}`,
@@ -91,7 +98,8 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
     },
     signal: (id, signal, scope) => init.signal(id, signal, scope),
     async stopCommand(id, command, signal) {
-      const ownId = `${id}!stop`;
+      // an earlier supervisor's may still be dying under its name
+      const ownId = `${id}!stop${init.recovered.restarts}`;
       const ended = new Promise<void>((resolve) => exits.expect(ownId, () => resolve()));
       const spawn: SpawnSpec = {
         ...spawnContext(spec),
@@ -138,7 +146,7 @@ function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
 
 /** What the container's runtime or we ourselves were told is no business of a service. */
 const ownVariables =
-  /^(PINGORA_ENTRY_.*|NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID|LISTEN_FDS|LISTEN_FDNAMES|LISTEN_PID)$/;
+  /^(PINGORA_ENTRY_.*|NOTIFY_SOCKET|WATCHDOG_USEC|WATCHDOG_PID|LISTEN_FDS|LISTEN_FDNAMES|LISTEN_PID|LISTEN_PIDFDID|NGINX)$/;
 
 function mergeEnv(
   inherited: Readonly<Record<string, string | undefined>>,

@@ -1,0 +1,102 @@
+import { parseArgs } from "node:util";
+import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
+import { EntryError } from "../core/entry-error.js";
+import type { Plan } from "../core/plan.js";
+import { problemSentence, problemText } from "../core/problem-text.js";
+import { processService } from "../library/process-service.js";
+import { Server } from "../library/server.js";
+import { adoptInit, type EntryInit } from "../library/world.js";
+import { writeTerminationMessage } from "../library/farewell.js";
+import type { Command, Io } from "./command.js";
+
+const usage = `usage: pingora-entry [run] [options] [--] [CMD ARGS...]
+
+Runs the configured services in dependency order; CMD becomes the service "main".
+
+  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a directory is read in name order)
+  -t, --test            check the configuration and exit, as \`pingora-entry check\` does
+  -d, --daemon          detach from the terminal
+  -u, --upgrade         take the sockets over from the running instance (not in this version)
+
+Without -c: PINGORA_ENTRY_CONF, or /etc/pingora-entry/config.yaml when it exists.
+Options beat PINGORA_ENTRY_... variables, which beat files, which beat defaults.
+With nothing configured, \`pingora-entry [wrap options] -- CMD\` is an init for one command; see its --help.
+`;
+
+/** The composition root: configuration -> Server -> run. */
+export const runCommand: Command = {
+  name: "run",
+  summary: "run the configured services (what the entrypoint does by default)",
+  usage,
+  async run(args, io) {
+    const init = await adoptInit();
+    try {
+      const plan = savedPlan(init) ?? (await configuredPlan(args, io));
+      init?.save(planName, JSON.stringify(plan));
+      const { services, waves: _, ...conf } = plan;
+      const server = new Server(conf);
+      server.addServices(services.map(processService));
+      return await server.run(init === undefined ? {} : { init });
+    } catch (error) {
+      if (!(error instanceof EntryError)) throw error;
+      const text = problemText("pingora-entry", error);
+      io.err(text);
+      writeTerminationMessage(text);
+      init?.exit(error.exitCode);
+      return error.exitCode;
+    }
+  },
+};
+
+const planName = "plan";
+
+/** The plan that an earlier supervisor of this container runs by: the files may have changed since, what runs has not. */
+function savedPlan(init: EntryInit | undefined): Plan | undefined {
+  const text = init?.recovered.state.get(planName);
+  return text === undefined ? undefined : (JSON.parse(text) as Plan);
+}
+
+async function configuredPlan(args: readonly string[], io: Io): Promise<Plan> {
+  const { values, command } = parse(args);
+  if (values.upgrade) throw new EntryError("usage", "cannot take sockets over: this version has no upgrades yet; run without -u");
+  const options = { conf: values.conf ?? [], command, daemon: values.daemon === true };
+  const loaded = await loadPlan({ options, env: io.env });
+  if (loaded.plan.services.length === 0) throw nothingToRun(loaded);
+  for (const problem of loaded.warnings) io.err(`pingora-entry: warning: ${problemSentence(problem)}\n`);
+  for (const problem of loaded.notices) io.err(`pingora-entry: notice: ${problemSentence(problem)}\n`);
+  return loaded.plan;
+}
+
+function nothingToRun({ files }: Loaded): EntryError {
+  const where = files.length === 0 ? "no configuration was found" : `${files.join(" and ")} configures no service`;
+  return new EntryError("config", `cannot run: ${where} and no CMD was given`);
+}
+
+/** Our options end at `--` or at the first word that is none: what follows is CMD, with options of its own. */
+function splitCommand(args: readonly string[]): { readonly own: readonly string[]; readonly command: readonly string[] } {
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? "";
+    if (word === "--") return { own: args.slice(0, i), command: args.slice(i + 1) };
+    if (!word.startsWith("-") || word === "-") return { own: args.slice(0, i), command: args.slice(i) };
+    if (word === "-c" || word === "--conf") i += 1;
+  }
+  return { own: args, command: [] };
+}
+
+function parse(args: readonly string[]) {
+  const { own, command } = splitCommand(args);
+  try {
+    const { values } = parseArgs({
+      args: [...own],
+      options: {
+        conf: { type: "string", short: "c", multiple: true },
+        upgrade: { type: "boolean", short: "u" },
+        daemon: { type: "boolean", short: "d" },
+        test: { type: "boolean", short: "t" },
+      },
+    });
+    return { values, command };
+  } catch (error) {
+    throw new EntryError("usage", `cannot read the command line: ${(error as Error).message}`);
+  }
+}

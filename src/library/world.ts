@@ -1,0 +1,134 @@
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { systemClock } from "../adapters/clock/clock.js";
+import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
+import { boundedWriter } from "../adapters/log/bounded-writer.js";
+import { createLog } from "../adapters/log/create-log.js";
+import { createProber } from "../adapters/probes/prober.js";
+import { passListeners } from "../adapters/sockets/pass.js";
+import { createSockets } from "../adapters/sockets/sockets.js";
+import { OutputMemory } from "../adapters/wiring/output-history.js";
+import { createWiring, notifyDirectories } from "../adapters/wiring/wiring.js";
+import { EntryError } from "../core/entry-error.js";
+import type { ListenerSpec, Plan } from "../core/plan.js";
+import { version } from "../core/version.js";
+import { ExitRouter } from "../runtime/exit-router.js";
+import { inProcessBody } from "../runtime/in-process-body.js";
+import type { Init } from "../runtime/ports.js";
+import { processBody } from "../runtime/process-body.js";
+import { ServerRun } from "../runtime/server-run.js";
+import type { StopFacts } from "../runtime/service-set.js";
+import { farewell } from "./farewell.js";
+import type { ServiceContext } from "./service.js";
+
+export type EntryInit = Init;
+
+/** The init that started this process; undefined when none did. Its channel can be taken up once. */
+export function adoptInit(): Promise<Init> | undefined {
+  return channelVariable in process.env ? connectInit(process.env) : undefined;
+}
+
+export interface World {
+  readonly run: ServerRun;
+  /** signals to the container reach the init; else this process has to watch its own */
+  readonly signalsComeFromInit: boolean;
+  /** the init may end; after this nothing of the server is left */
+  close(code: number): void;
+}
+
+/** Names of the sockets the endpoints are served on; no configured listener can be called so. */
+export const adminListenerNames = { tcp: "admin/tcp", control: "admin/control" } as const;
+
+function adminListeners(plan: Plan): ListenerSpec[] {
+  const { tcp, socket } = plan.admin;
+  const common = { backlog: 511, reusePort: false, passAs: "systemd", envName: "" } as const;
+  const specs: ListenerSpec[] = [];
+  if (tcp !== undefined) {
+    const address = { kind: "tcp", host: tcp.host, port: tcp.port, ipv6Only: false } as const;
+    specs.push({ ...common, name: adminListenerNames.tcp, key: `${tcp.host}:${tcp.port}`, address });
+  }
+  if (socket !== "") {
+    const address = { kind: "unix", path: socket, mode: 0o600, type: "stream" } as const;
+    specs.push({ ...common, name: adminListenerNames.control, key: socket, address });
+  }
+  return specs;
+}
+
+type Task = (context: ServiceContext) => Promise<void>;
+
+/**
+ * Puts a server together with the real world: the init (or a spawner, when no init started this process), sockets, probes, log, endpoints.
+ * @throws EntryError os: no init can be reached or started
+ */
+export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, given?: Init): Promise<World> {
+  const adopted = given ?? (await adoptInit());
+  const init = adopted ?? (await startSpawner(join(import.meta.dirname, "pingora-entry")));
+  const clock = systemClock;
+  const outputs = { stdout: boundedWriter(1), stderr: boundedWriter(2) };
+  let phase: () => string = () => "Setup";
+  const log = createLog({ ...plan.log, writer: outputs.stderr, fields: () => ({ phase: phase() }) });
+  const exits = new ExitRouter();
+  const history = new OutputMemory();
+  const runtimeDirectory = plan.admin.socket === "" ? "/run/pingora-entry" : dirname(plan.admin.socket);
+  if (plan.admin.socket !== "") makeRuntimeDirectory(runtimeDirectory);
+  const wiring = createWiring({
+    ...outputs,
+    history,
+    wall: clock.wall,
+    log,
+    notifyDirectories: notifyDirectories(runtimeDirectory),
+  });
+  const stopped: StopFacts[] = [];
+
+  const run: ServerRun = new ServerRun({
+    plan,
+    version,
+    release: "",
+    generation: 1,
+    inPod: (process.env.KUBERNETES_SERVICE_HOST ?? "") !== "",
+    init,
+    sockets: createSockets({ retry: plan.bindRetry, log }),
+    clock,
+    prober: createProber({ version, init, exits }),
+    log,
+    random: Math.random,
+    exits,
+    body: (service, listeners) => {
+      if (service.process !== undefined) {
+        const pass = (
+          argv: readonly string[],
+          env: Readonly<Record<string, string>>,
+          bound: Parameters<typeof passListeners>[2],
+          taken: readonly number[],
+        ) => passListeners(argv, env, bound, { known: listeners.values(), taken });
+        return processBody(service, service.process, { init, wiring, env: process.env, listeners, pass }, exits);
+      }
+      const task = tasks.get(service.name);
+      if (task === undefined) throw new TypeError(`service "${service.name}" has neither a process nor a task`);
+      const fds = () => new Map([...listeners].map(([name, { fd }]) => [name, fd]));
+      return inProcessBody(({ shutdown, ready }) => task({ listenFds: fds(), shutdown, ready }), log);
+    },
+    adminListeners: adminListeners(plan),
+    openAdmin: async (listeners, control) => {
+      const { openAdmin } = await import("./admin.js");
+      return openAdmin({ plan, listeners, control, history, stopped, log, clock });
+    },
+    stopped: (facts) => stopped.push(facts),
+    farewell: (snapshot) => farewell(snapshot, plan, log),
+  });
+  phase = () => run.store.snapshot.phase;
+  return { run, signalsComeFromInit: adopted !== undefined, close: (code) => init.exit(code) };
+}
+
+/** For the control socket and the sockets services notify us on. Nobody else looks into it. */
+function makeRuntimeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new EntryError(
+      "os",
+      `cannot make ${path} for the control socket: ${code}; mount a writable volume there (an emptyDir), or name another path in admin.socket`,
+    );
+  }
+}
