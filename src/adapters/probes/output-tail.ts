@@ -45,7 +45,9 @@ export class OutputTail {
     let length: number;
     try {
       length = readSync(this.#fd, buffer);
-    } catch {
+    } catch (error) {
+      // any other failure than an empty pipe would come back at once, and for ever
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) this.#watch.want(0);
       return -1;
     }
     if (length === 0) this.#watch.want(0);
