@@ -45,6 +45,7 @@ export const listenAddress: Format<HostPort> = {
   needs: 'an address to listen on: "host:port", ":port" or a port',
   parse: ({ text, value }) => (value === null ? undefined : parseHostPort(text)),
   json: { type: ["string", "integer"], examples: ["0.0.0.0:8080", "[::]:8080", ":8080", 8080] },
+  write: (value: HostPort) => value.key,
 };
 
 /** An address to listen on, or `off`. Idempotent: text, or false. */

@@ -102,4 +102,5 @@ export const amount: Format<number> = {
     return bytes;
   },
   json: { type: ["integer", "string"], pattern: "^(unlimited|[0-9]+(\\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?)$" },
+  write: (value: number) => (value === -1 ? "unlimited" : value),
 };

@@ -28,6 +28,8 @@ export interface Format<T> {
   /** undefined: not this; Refused: it is clear what is wrong with it */
   readonly parse: (written: Written) => T | undefined | Refused;
   readonly json: JsonSchema;
+  /** the value as it is written; the value itself when left out */
+  readonly write?: (value: never) => string | number | boolean;
 }
 
 /** Any scalar, as it was written, but not nothing. */
@@ -169,6 +171,7 @@ export const mode: Format<number> = {
     return Number.parseInt(octal[2] ?? "", 8);
   },
   json: { type: ["string", "integer"], pattern: "^(0o?)?[0-7]{1,4}$" },
+  write: (value: number) => `0${value.toString(8).padStart(3, "0")}`,
 };
 
 function noNul(written: string): string | Refused {

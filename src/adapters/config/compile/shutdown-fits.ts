@@ -19,40 +19,54 @@ export function stopAtZero(plan: Plan): ReturnType<typeof planShutdown> {
   });
 }
 
-/** A stop that was promised more time than the pod grants is refused; one that leaves a wave almost none is warned about. */
-export function refuseUnstoppable(plan: Plan, { complaints, places }: Pick<Scene, "complaints" | "places">): void {
-  const { excessMs, waves } = stopAtZero(plan);
-  const { gracePeriodMs, lameDuckMs, reserveMs } = plan.shutdown;
-  const place = placeFor(places, "shutdown.gracePeriodSeconds") ?? placeFor(places, "shutdown") ?? firstPlace(places);
-  if (excessMs > 0) {
-    const needed = gracePeriodMs + excessMs;
-    const slowest = waveSum(plan);
-    const parts = [
-      ...(lameDuckMs > 0 ? [`lame duck ${text(lameDuckMs)}`] : []),
-      ...slowest.map(({ name, graceMs }) => `${name} ${text(graceMs)}`),
-      ...(reserveMs > 0 ? [`reserve ${text(reserveMs)}`] : []),
-    ];
-    const names = slowest.map(({ name }) => name).join(", ");
-    const what = names === "" ? "stopping" : `stopping ${names}`;
-    complaints.problem(
-      place,
-      "shutdown",
-      `${what} needs ${text(needed)} but the pod grants ${text(gracePeriodMs)} (terminationGracePeriodSeconds)`,
-      parts.join(" + "),
-    );
+const podLameDuckMs = 5000;
+
+/**
+ * Refuses a stop that was promised more time than the pod grants: the waves and the reserve must fit, and something of a written lame duck
+ * must be left. A lame duck that is cut short, here or once this runs in a pod, and a wave with almost no time are warned about.
+ */
+export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | "places" | "settings">): void {
+  const { complaints, places, settings } = scene;
+  const { gracePeriodMs, reserveMs } = plan.shutdown;
+  const automatic = settings.shutdown.lameDuckSeconds === "auto";
+  const lameDuckMs = automatic ? podLameDuckMs : plan.shutdown.lameDuckMs;
+  const place =
+    placeFor(places, "shutdown.gracePeriodSeconds") ?? placeFor(places, "shutdown") ?? placeFor(places, "services");
+  const waves = waveSum(plan);
+  const stopMs = waves.reduce((sum, { graceMs }) => sum + graceMs, 0) + reserveMs;
+  const left = gracePeriodMs - stopMs;
+  const parts = [
+    ...(lameDuckMs > 0 ? [`lame duck ${inSeconds(lameDuckMs)}`] : []),
+    ...waves.map(({ name, graceMs }) => `${name} ${inSeconds(graceMs)}`),
+    ...(reserveMs > 0 ? [`reserve ${inSeconds(reserveMs)}`] : []),
+  ];
+  const what = waves.length === 0 ? "stopping" : `stopping ${waves.map(({ name }) => name).join(", ")}`;
+  const needs = (ms: number): string =>
+    `${what} needs ${inSeconds(ms)} but the pod grants ${inSeconds(gracePeriodMs)} (terminationGracePeriodSeconds)`;
+  const cutAway = !automatic && lameDuckMs > 0 && left <= 0;
+  if (left < 0 || cutAway) {
+    // a lame duck nobody asked for gives way: a configuration must not be good on a desk and refused in a pod
+    const shown = automatic && lameDuckMs > 0 ? parts.slice(1) : parts;
+    complaints.problem(place, "shutdown", needs(automatic ? stopMs : stopMs + lameDuckMs), shown.join(" + "));
     return;
   }
-  for (const wave of waves) {
-    if (
-      wave.graceMs >= 1000 ||
-      wave.services.some((name) => plan.services.find((service) => service.name === name)?.stop.graceMs !== undefined)
-    )
-      continue;
+  if (left < lameDuckMs) {
+    const where = automatic ? "in a pod, " : "";
     complaints.warning(
       place,
       "shutdown",
-      `only ${text(wave.graceMs)} are left to stop ${wave.services.join(", ")}`,
-      "raise gracePeriodSeconds",
+      `${needs(stopMs + lameDuckMs)}: ${where}the lame duck is cut from ${inSeconds(lameDuckMs)} to ${inSeconds(left)}`,
+      parts.join(" + "),
+    );
+  }
+  for (const wave of stopAtZero(plan).waves) {
+    if (wave.graceMs >= 1000 || waves.some(({ name }) => wave.services.includes(name))) continue;
+    const message = `only ${inSeconds(wave.graceMs)} are left to stop ${wave.services.join(", ")}`;
+    complaints.warning(
+      place,
+      "shutdown",
+      message,
+      "raise shutdown.gracePeriodSeconds, or give the others less graceSeconds",
     );
   }
 }
@@ -70,10 +84,7 @@ function waveSum(plan: Plan): { name: string; graceMs: number }[] {
   });
 }
 
-function firstPlace(places: Scene["places"]): ReturnType<typeof placeFor> {
-  return places.get("services")?.key;
-}
-
-export function text(ms: number): string {
+/** Milliseconds in words: "2.5 s". */
+export function inSeconds(ms: number): string {
   return `${Math.round(ms / 10) / 100} s`;
 }
