@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { parseEnvFile } from "../env-file.js";
 import { errnoText } from "../expand.js";
 import { placeFor, type Scene } from "./scene.js";
@@ -53,7 +53,7 @@ function readEnvFile(
 ): ReadonlyMap<string, string> {
   const place = placeFor(places, at);
   // relative to the file that names it
-  const path = place?.origin.text === undefined ? resolve(file) : resolve(dirname(place.origin.name), file);
+  const path = place?.origin.text === undefined || isAbsolute(file) ? file : join(dirname(place.origin.name), file);
   let text: string;
   try {
     text = readText(path);
