@@ -3,10 +3,10 @@ import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
 import { EntryError } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
 import { problemSentence, problemText } from "../core/problem-text.js";
+import { writeTerminationMessage } from "../library/farewell.js";
 import { processService } from "../library/process-service.js";
 import { Server } from "../library/server.js";
 import { adoptInit, type EntryInit } from "../library/world.js";
-import { writeTerminationMessage } from "../library/farewell.js";
 import type { Command, Io } from "./command.js";
 
 const usage = `usage: pingora-entry [run] [options] [--] [CMD ARGS...]
@@ -58,7 +58,8 @@ function savedPlan(init: EntryInit | undefined): Plan | undefined {
 
 async function configuredPlan(args: readonly string[], io: Io): Promise<Plan> {
   const { values, command } = parse(args);
-  if (values.upgrade) throw new EntryError("usage", "cannot take sockets over: this version has no upgrades yet; run without -u");
+  if (values.upgrade)
+    throw new EntryError("usage", "cannot take sockets over: this version has no upgrades yet; run without -u");
   const options = { conf: values.conf ?? [], command, daemon: values.daemon === true };
   const loaded = await loadPlan({ options, env: io.env });
   if (loaded.plan.services.length === 0) throw nothingToRun(loaded);
@@ -73,7 +74,10 @@ function nothingToRun({ files }: Loaded): EntryError {
 }
 
 /** Our options end at `--` or at the first word that is none: what follows is CMD, with options of its own. */
-function splitCommand(args: readonly string[]): { readonly own: readonly string[]; readonly command: readonly string[] } {
+function splitCommand(args: readonly string[]): {
+  readonly own: readonly string[];
+  readonly command: readonly string[];
+} {
   for (let i = 0; i < args.length; i++) {
     const word = args[i] ?? "";
     if (word === "--") return { own: args.slice(0, i), command: args.slice(i + 1) };

@@ -10,7 +10,8 @@ export function farewell(snapshot: Snapshot, plan: Plan, log: Log): Promise<void
   const killed = shutdown?.killed ?? [];
   const suffix = killed.length === 0 ? "" : `; had to kill ${killed.join(", ")}`;
   log.info(`exit ${exitCode}: ${shutdown?.cause ?? "ended"}${suffix}`, { exitCode, killed });
-  if (plan.terminationMessagePath !== undefined) writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
+  if (plan.terminationMessagePath !== undefined)
+    writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
   log.flush();
   return Promise.resolve();
 }

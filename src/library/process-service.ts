@@ -1,5 +1,5 @@
-import type { ServiceSpec } from "../core/plan.js";
 import { loadPlan } from "../adapters/config/load-plan.js";
+import type { ServiceSpec } from "../core/plan.js";
 import type { ProcessService } from "./service.js";
 
 /** A service that is a process, as a configured service compiles to it. */

@@ -61,7 +61,12 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
       let passed: PassedListeners;
       try {
-        passed = world.pass(spec.command, baseEnv, bound, wired.fds.map(({ target }) => target));
+        passed = world.pass(
+          spec.command,
+          baseEnv,
+          bound,
+          wired.fds.map(({ target }) => target),
+        );
       } catch (error) {
         return { ok: false, reason: (error as Error).message, code: 126 };
       }

@@ -247,6 +247,7 @@ test("ServerRun takes up where a dead supervisor stopped: same processes, same p
   const second = new FakeServer(plan, { init: again, clock: first.clock });
   await second.begin();
   assert.equal(second.phase, "ShutdownGracePeriod");
+  assert.equal(second.state("web"), "Stopping");
   assert.equal(second.run.store.snapshot.shutdown?.deadlineAt, deadline);
   await second.clock.advance(29_000);
   assert.equal(second.exitCode, 143);

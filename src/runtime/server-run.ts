@@ -284,6 +284,7 @@ export class ServerRun {
       if (exit === undefined) void init.signal(id, "SIGKILL", "tree");
       init.forget(id);
     }
+    this.#changed();
     if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
     if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#openAdmin();
   }

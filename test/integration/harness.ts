@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Snapshot } from "../../src/core/snapshot.js";
@@ -32,6 +33,16 @@ export function serviceProgram(): string {
   execFileSync(process.env.CC ?? "cc", ["-std=c11", "-O2", "-o", made, source]);
   execFileSync("mv", [made, output]);
   return output;
+}
+
+/** A TCP port of 127.0.0.1 that nobody uses at the moment. */
+export function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
 }
 
 export interface ServiceLine {

@@ -123,7 +123,8 @@ export function boundedWriter(fd: number): BoundedWriter {
     },
     flush(limitMs = 200) {
       const limit = performance.now() + limitMs;
-      for (drain(); size > 0 && performance.now() < limit; drain()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      for (drain(); size > 0 && performance.now() < limit; drain())
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       resume();
     },
     get dropped() {

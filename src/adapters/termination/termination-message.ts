@@ -8,13 +8,22 @@ const limitBytes = 4096;
 export function terminationMessage(snapshot: Snapshot): string {
   const { phase, exitCode, shutdown, services, startedAt } = snapshot;
   const seconds = (from: number, to: number): number => Math.round((to - from) / 100) / 10;
-  const ended = Math.max(shutdown?.requestedAt ?? startedAt, ...services.flatMap(({ instances }) => instances.map(({ lastExit }) => lastExit?.at ?? 0)));
+  const ended = Math.max(
+    shutdown?.requestedAt ?? startedAt,
+    ...services.flatMap(({ instances }) => instances.map(({ lastExit }) => lastExit?.at ?? 0)),
+  );
   const all = services.map(({ name, state, instances }) => {
     const last = instances.find(({ lastExit }) => lastExit !== undefined)?.lastExit;
-    return { name, state, ...(last === undefined ? {} : { exitCode: last.code }), ...(last?.signal === undefined ? {} : { signal: last.signal }) };
+    return {
+      name,
+      state,
+      ...(last === undefined ? {} : { exitCode: last.code }),
+      ...(last?.signal === undefined ? {} : { signal: last.signal }),
+    };
   });
   // what failed or was killed is what people look for
-  const rank = (service: (typeof all)[number]): number => (service.state === "Failed" ? 0 : (service.exitCode ?? 0) !== 0 ? 1 : 2);
+  const rank = (service: (typeof all)[number]): number =>
+    service.state === "Failed" ? 0 : (service.exitCode ?? 0) !== 0 ? 1 : 2;
   const sorted = [...all].sort((a, b) => rank(a) - rank(b));
   for (let kept = sorted.length; ; kept--) {
     const text = JSON.stringify({
