@@ -9,7 +9,7 @@ import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(import.meta.dirname, "..");
-const warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror"];
+const standard = ["-std=c11", "-Wall", "-Wextra"];
 const sanitizers = [
   "-g",
   "-O1",
@@ -34,11 +34,13 @@ function parts({ sanitize, cross }) {
       folder: "src/native/init",
       output: "pingora-entry",
       compile: [
-        ...warnings,
+        ...standard,
         ...(sanitize ? sanitizers : (init.compile ?? ["-O2"])),
         ...(cross ? [`--target=${cross}-musl`] : []),
       ],
-      link: sanitize ? [] : (init.link ?? []),
+      link: sanitize ? (init.sanitizeLink ?? []) : (init.link ?? []),
+      // musl makes the smaller static program
+      prefer: sanitize ? [] : (init.prefer ?? []),
       // ASAN cannot be linked statically
       static: !sanitize,
     },
@@ -47,7 +49,7 @@ function parts({ sanitize, cross }) {
       output: "addon.node",
       // the Node-API symbols are found in the running Node when it loads the addon
       compile: [
-        ...warnings,
+        ...standard,
         ...optimize,
         "-fPIC",
         "-fvisibility=hidden",
@@ -72,22 +74,22 @@ function onPath(program) {
   return (process.env.PATH ?? "").split(delimiter).some((folder) => folder !== "" && existsSync(join(folder, program)));
 }
 
-/** The command that compiles, as argv. */
-function compiler(cross) {
+/** The commands that compile, as argv, best first. `prefer`: compilers that a part likes better than `cc`, where they are installed. */
+function compilers(cross, prefer = []) {
   if (cross) {
-    if (process.env.ZIG) return [process.env.ZIG, "cc"];
-    if (onPath("zig")) return ["zig", "cc"];
-    if (onPath("python3")) return ["python3", "-m", "ziglang", "cc"];
+    if (process.env.ZIG) return [[process.env.ZIG, "cc"]];
+    if (onPath("zig")) return [["zig", "cc"]];
+    if (onPath("python3")) return [["python3", "-m", "ziglang", "cc"]];
     throw new Error("no zig found, one is needed to cross-compile: `pip install ziglang`, or ZIG=/path/to/zig");
   }
   if (process.env.CC) {
     const argv = process.env.CC.split(" ").filter(Boolean);
     if (!onPath(argv[0])) throw new Error(`CC is "${process.env.CC}", which is not there`);
-    return argv;
+    return [argv];
   }
-  const found = ["cc", "gcc", "clang"].find(onPath);
-  if (!found) throw new Error(noCompiler);
-  return [found];
+  const found = [...new Set([...prefer, "cc", "gcc", "clang"])].filter(onPath);
+  if (found.length === 0) throw new Error(noCompiler);
+  return found.map((program) => [program]);
 }
 
 function run(argv) {
@@ -108,39 +110,48 @@ function isFresh(output, stamp, key, watched) {
   return watched.every((file) => statSync(file).mtimeMs < built);
 }
 
-async function buildPart(part, cc, outdir, log) {
+/** Links statically where that is wanted and possible. @returns what the compiler said, and with which code it ended */
+async function compile(part, cc, arguments_, fresh, log) {
+  const result = await run([...cc, ...arguments_, ...(part.static ? ["-static"] : []), "-o", fresh]);
+  if (result.code === 0 || !part.static) return result;
+  const dynamic = await run([...cc, ...arguments_, "-o", fresh]);
+  if (dynamic.code !== 0) return result;
+  log(
+    `${part.output}: linked dynamically, a static libc is missing (Fedora: glibc-static); it runs only where this libc is`,
+  );
+  return dynamic;
+}
+
+async function buildPart(part, cross, outdir, log) {
   const { compiled, watched } = sourcesOf(part.folder);
   if (compiled.length === 0) return undefined;
+  const choice = compilers(cross, part.prefer);
   const output = join(outdir, part.output);
   const name = relative(root, output);
   const arguments_ = [...part.compile, ...compiled.map((file) => relative(root, file)), ...part.link];
   const stamp = join(root, "build/native", `${name.replaceAll("/", "-")}.stamp`);
   const key = createHash("sha256")
-    .update(JSON.stringify([cc, arguments_, part.static]))
+    .update(JSON.stringify([choice, arguments_, part.static]))
     .digest("hex");
   if (isFresh(output, stamp, key, watched)) return undefined;
   // built beside and renamed: the old one may be running, and two builds may run at once
   const fresh = `${output}.${process.pid}`;
   const began = Date.now();
   try {
-    let result = await run([...cc, ...arguments_, ...(part.static ? ["-static"] : []), "-o", fresh]);
-    if (result.code !== 0 && part.static) {
-      const dynamic = await run([...cc, ...arguments_, "-o", fresh]);
-      if (dynamic.code === 0) {
-        log(
-          `${name}: linked dynamically, a static libc is missing (Fedora: glibc-static); it runs only where this libc is`,
-        );
-        result = dynamic;
-      }
+    let said = "";
+    let cc;
+    for (cc of choice) {
+      const result = await compile(part, cc, arguments_, fresh, log);
+      said = result.code === 0 ? "" : `${cc.join(" ")} ended with ${result.code}\n${result.output}`;
+      if (said === "") break;
     }
-    if (result.code !== 0)
-      throw new Error(`cannot compile ${part.folder}: ${cc.join(" ")} ended with ${result.code}\n${result.output}`);
+    if (said !== "") throw new Error(`cannot compile ${part.folder}: ${said}`);
     renameSync(fresh, output);
+    log(`${name} (${cc.join(" ")}, ${Math.round(statSync(output).size / 1024)} KiB, ${Date.now() - began} ms)`);
   } finally {
     rmSync(fresh, { force: true });
   }
   writeFileSync(stamp, key);
-  log(`${name} (${Math.round(statSync(output).size / 1024)} KiB, ${Date.now() - began} ms)`);
   return output;
 }
 
@@ -158,11 +169,10 @@ export async function buildNative({ sanitize = false, arch = process.arch, only,
   const outdir = join(root, sanitize ? "build/sanitize" : foreign ? join("dist", arch) : "dist/bin");
   mkdirSync(outdir, { recursive: true });
   mkdirSync(join(root, "build/native"), { recursive: true });
-  const cc = compiler(cross);
   const wanted = parts({ sanitize, cross }).filter(
     (part) => only === undefined || part.folder === `src/native/${only}`,
   );
-  const built = await Promise.all(wanted.map((part) => buildPart(part, cc, outdir, log)));
+  const built = await Promise.all(wanted.map((part) => buildPart(part, cross, outdir, log)));
   return built.filter((file) => file !== undefined);
 }
 
