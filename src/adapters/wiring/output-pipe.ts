@@ -18,6 +18,9 @@ const carriageReturn = 0x0d;
 /** all pipes are read in turn by one thread; what is read is used up before the next read */
 const window = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** An empty line of one byte becomes an object of 200: read no more at once than the target can hold when it has become that. */
+const formattedWindow = window.subarray(0, 4096);
+
 export interface OutputPipeParts {
   /** read end; the pipe owns it */
   readonly fd: number;
@@ -79,15 +82,16 @@ export class OutputPipe {
 
   /** Number of bytes; 0 when nothing is there, or the end, at which the pipe closes itself. */
   #read(): number {
+    const buffer = this.#parts.format === undefined ? window : formattedWindow;
     let length: number;
     try {
-      length = readSync(this.#parts.fd, window);
+      length = readSync(this.#parts.fd, buffer);
     } catch (error) {
       if (!isEmpty(error)) this.#end();
       return 0;
     }
     if (length === 0) this.#end();
-    else this.#take(window.subarray(0, length));
+    else this.#take(buffer.subarray(0, length));
     return length;
   }
 
