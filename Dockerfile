@@ -1,0 +1,49 @@
+# Two images from one build:
+#   docker build -t pingora-entry .                  a base image with Node, and the directory other images copy:
+#                                                    COPY --from=pingora-entry /opt/pingora-entry /opt/pingora-entry
+#   docker build --target init -t pingora-init .     the init alone, one static file: for `pingora-entry -- CMD`
+ARG NODE_MAJOR=24
+
+FROM node:${NODE_MAJOR}-bookworm-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund --loglevel=error
+COPY tsconfig.json tsconfig.types.json ./
+COPY scripts scripts
+COPY src src
+# names the build in logs, metrics and `version`; there is no .git in here
+ARG BUILD_ID=unknown
+RUN PINGORA_ENTRY_BUILD_ID="${BUILD_ID}" npm run setup
+# The code cache fits exactly this Node: both travel together. A build without the cache fails here, not in slow starts later.
+RUN install -d /opt/pingora-entry \
+ && cp dist/bin/pingora-entry dist/bin/addon.node dist/bin/*.cjs dist/bin/*.cache /opt/pingora-entry/ \
+ && cp "$(command -v node)" /opt/pingora-entry/node \
+ && strip --strip-unneeded /opt/pingora-entry/node \
+ && chmod -R a+rX,go-w /opt/pingora-entry \
+ && env -i /opt/pingora-entry/pingora-entry version
+
+FROM scratch AS init
+COPY --from=build /opt/pingora-entry/pingora-entry /pingora-entry
+ENTRYPOINT ["/pingora-entry"]
+
+FROM debian:bookworm-slim
+ARG BUILD_ID=unknown
+LABEL org.opencontainers.image.title="pingora-entry" \
+      org.opencontainers.image.description="Container entrypoint: services in dependency order, a stop that fits the grace period" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${BUILD_ID}"
+# A user for those who name none. Group 0 may write to the run directory: platforms that choose the uid themselves keep that group.
+RUN groupadd --gid 65532 app \
+ && useradd --no-log-init --uid 65532 --gid 65532 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin app \
+ && install -d -o 65532 -g 0 -m 0770 /run/pingora-entry \
+ && ln -s /opt/pingora-entry/pingora-entry /opt/pingora-entry/node /usr/local/bin/
+COPY --from=build /opt/pingora-entry /opt/pingora-entry
+USER 65532:65532
+EXPOSE 9090
+STOPSIGNAL SIGTERM
+# No HEALTHCHECK: an image made from this one may run a single command, and then nobody answers. Where services are configured:
+#   HEALTHCHECK CMD ["pingora-entry", "healthcheck"]
+ENTRYPOINT ["pingora-entry"]
