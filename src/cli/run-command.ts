@@ -7,16 +7,18 @@ import { findCommand } from "./commands.js";
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const io: Io = {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => void tolerant(process.stdout).write(text),
+    err: (text) => void tolerant(process.stderr).write(text),
     env: process.env,
-    colour: process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "",
-    width: process.stdout.columns ?? 80,
+    // asked for late: the first look at process.stdout costs milliseconds that `run` should not wait for
+    get colour() {
+      return process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
+    },
+    get width() {
+      return process.stdout.columns ?? 80;
+    },
     signal: abort.signal,
   };
-  // a reader that went away (`| head`) is no error of ours
-  process.stdout.on("error", () => {});
-  process.stderr.on("error", () => {});
   try {
     const { command, args } = await findCommand(argv);
     if (command.name !== "run") for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => abort.abort());
@@ -29,4 +31,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     io.err(`pingora-entry: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return exitCodes.software.code;
   }
+}
+
+/** A reader that went away (`| head`) is no error of ours. */
+function tolerant(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return stream.listenerCount("error") > 0 ? stream : stream.on("error", () => {});
 }

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { EntryError } from "../../core/entry-error.js";
 import type { Init } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
@@ -56,6 +55,8 @@ function isChannel(fd: number): boolean {
  * @throws EntryError os: the program cannot be started, or does not answer
  */
 export async function startSpawner(binary: string): Promise<Init> {
+  // only here: a supervisor under an init never starts a process by itself, and should not wait for what could
+  const { spawn } = await import("node:child_process");
   const { socketpair, close, constants } = native();
   const [ours, theirs] = socketpair(constants.SOCK_SEQPACKET);
   const child = spawn(binary, ["--spawner"], { stdio: ["ignore", "inherit", "inherit", theirs] });

@@ -1,5 +1,4 @@
-import { constants, fstatSync, openSync, writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { constants, fstatSync, openSync, readlinkSync, writeSync } from "node:fs";
 import { native } from "../native/addon.js";
 import { type Watch, watch, writable } from "../native/watch.js";
 
@@ -130,6 +129,15 @@ export function boundedWriter(fd: number): BoundedWriter {
     get dropped() {
       return dropped;
     },
-    colour: isatty(fd) && (process.env.NO_COLOR ?? "") === "",
+    colour: isTerminal(fd) && (process.env.NO_COLOR ?? "") === "",
   };
+}
+
+/** By the name of the device: node:tty would load all of node:net, which a start without a terminal does not need. */
+function isTerminal(fd: number): boolean {
+  try {
+    return /^\/dev\/(pts\/|tty|console)/.test(readlinkSync(`/proc/self/fd/${fd}`));
+  } catch {
+    return false;
+  }
 }

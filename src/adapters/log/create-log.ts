@@ -1,4 +1,5 @@
 import pino from "pino";
+import { isoTime } from "../../core/iso-time.js";
 import type { LogSpec } from "../../core/plan.js";
 import type { Log } from "../../runtime/ports.js";
 import type { BoundedWriter } from "./bounded-writer.js";
@@ -26,7 +27,7 @@ export function createLog({ level, format, writer, fields }: LogParts): Log {
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${isoTime(Date.now())}"`,
       formatters: { level: (label) => ({ level: label }) },
       messageKey: "message",
       errorKey: "err",

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
@@ -110,7 +109,7 @@ function probe(spec: ListenerSpec, address: UnixAddress): "used" | "stale" | "go
  * one at the path. That one goes back.
  */
 function removeStale(path: string, found: Stats): boolean {
-  const aside = join(dirname(path), `.stale-${randomBytes(6).toString("hex")}`);
+  const aside = join(dirname(path), `.stale-${process.pid}-${Math.random().toString(36).slice(2)}`);
   try {
     renameSync(path, aside);
   } catch (error) {

@@ -1,6 +1,4 @@
-import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { EntryError } from "../../core/entry-error.js";
 
 /** A numeric address to bind to. `orElse`: to be tried when this machine has no such family. */
@@ -19,9 +17,18 @@ export function numericAddress(host: string): NumericAddress | undefined {
   if (host === "*" || host === "") return { family: 6, host: "::", scope: 0, orElse: anyIpv4 };
   const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
   const [address = "", zone] = bare.split("%");
-  if (isIP(bare) === 4) return { family: 4, host: bare, scope: 0 };
-  if (isIP(address) === 6) return { family: 6, host: address, scope: zone === undefined ? 0 : interfaceIndex(zone) };
+  if (isIpv4(bare)) return { family: 4, host: bare, scope: 0 };
+  if (isIpv6(address)) return { family: 6, host: address, scope: zone === undefined ? 0 : interfaceIndex(zone) };
   return undefined;
+}
+
+// not by node:net: loading it costs a start milliseconds, and most addresses are plain numbers
+function isIpv4(text: string): boolean {
+  return /^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}$/.test(text);
+}
+
+function isIpv6(text: string): boolean {
+  return text.includes(":") && URL.canParse(`http://[${text}]/`);
 }
 
 function interfaceIndex(zone: string): number {
@@ -40,6 +47,7 @@ export async function resolveHost(host: string): Promise<NumericAddress> {
   const numeric = numericAddress(host);
   if (numeric) return numeric;
   try {
+    const { lookup } = await import("node:dns/promises");
     const { address, family } = await lookup(host, { verbatim: true });
     return { family: family === 6 ? 6 : 4, host: address, scope: 0 };
   } catch (cause) {
