@@ -55,7 +55,7 @@ function parts({ sanitize, cross }) {
         "-fvisibility=hidden",
         ...(cross ? [`--target=${cross}-gnu.2.28`] : []),
       ],
-      link: ["-shared", "-I", join(root, "node_modules/node-api-headers/include")],
+      link: [...(sanitize ? [] : ["-s"]), "-shared", "-I", join(root, "node_modules/node-api-headers/include")],
       static: false,
     },
   ];
