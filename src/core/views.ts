@@ -1,7 +1,7 @@
 import { phaseFacts, phases } from "./phase.js";
 import type { ServiceView, Snapshot } from "./snapshot.js";
 
-/** One line of `/readyz?verbose`: a named check with its verdict and its reason. */
+/** One line of `/readyz?verbose`: a named check with its verdict and its reason; "Ready" needs no explanation. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
@@ -32,9 +32,27 @@ export function startup(snapshot: Snapshot): HealthView {
   return health([{ name: "phase", ok, reason: snapshot.phase }, ...(ok ? [] : snapshot.services.map(serviceCheck))]);
 }
 
+/** What /status gives: the snapshot and what the three probes make of it. */
+export interface StatusView extends Snapshot {
+  readonly live: boolean;
+  readonly ready: boolean;
+  readonly started: boolean;
+}
+
+export function statusView(snapshot: Snapshot): StatusView {
+  return {
+    ...snapshot,
+    live: liveness(snapshot).ok,
+    ready: readiness(snapshot).ok,
+    started: startup(snapshot).ok,
+  };
+}
+
 function serviceCheck(service: ServiceView): Check {
-  const reason = service.reason === "" ? service.state : `${service.state}: ${service.reason}`;
-  return { name: `service/${service.name}`, ok: service.ready || !service.required, reason };
+  const state = service.reason === "" ? service.state : `${service.state}: ${service.reason}`;
+  const name = `service/${service.name}`;
+  if (service.ready) return { name, ok: true, reason: service.type === "oneshot" ? "completed" : service.state };
+  return service.required ? { name, ok: false, reason: state } : { name, ok: true, reason: `not required; ${state}` };
 }
 
 function health(checks: readonly Check[]): HealthView {

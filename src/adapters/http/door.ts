@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { type FastifyInstance, fastify } from "fastify";
+import { EntryError } from "../../core/entry-error.js";
+import type { Log } from "../../runtime/ports.js";
+import { native } from "../native/addon.js";
+import { refuse } from "./answer.js";
+import { endpointList, endpoints } from "./endpoints.js";
+
+/** One listening socket with its own server and its own routes: what is not registered here cannot be reached here. */
+export interface Door {
+  /** no connection is accepted any more; those that are open get `graceMs` to end */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves on a bound, listening socket. The fd stays the caller's: a duplicate is used and closed.
+ * @throws EntryError os when it cannot be listened on
+ */
+export async function openDoor(
+  where: "tcp" | "control",
+  fd: number,
+  log: Log,
+  routes: (app: FastifyInstance) => void,
+): Promise<Door> {
+  const app = fastify<Server>({
+    logger: false,
+    serverFactory: (serve) => createServer(serverOptions, serve),
+    bodyLimit: 16 * 1024,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 },
+    // nothing here has a schema; this keeps two compilers from being loaded
+    schemaController: { compilersFactory: noCompilers },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, parsed) => parsed(null, body));
+  app.addHook("onRequest", (_request, reply, next) => {
+    reply.headers(commonHeaders);
+    next();
+  });
+  routes(app);
+  refusals(app, where, log);
+  await app.ready();
+
+  const { server } = app;
+  server.maxConnections = mostConnections();
+  let relieved = 0;
+  server.on("connection", () => {
+    // idle connections must never keep a probe out
+    server.getConnections((_error, count) => {
+      if (count < (server.maxConnections * 3) / 4 || Date.now() - relieved < 100) return;
+      relieved = Date.now();
+      server.closeIdleConnections();
+    });
+  });
+  await listen(app, where, native().dup(fd));
+  server.on("error", (error: Error) => log.warn(`the ${where} endpoints: ${error.message}`));
+  return {
+    close: (graceMs) =>
+      new Promise((closed) => {
+        const late = setTimeout(() => server.closeAllConnections(), graceMs);
+        server.close(() => {
+          clearTimeout(late);
+          closed();
+        });
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+const noCompilers = { buildValidator: (() => undefined) as never, buildSerializer: (() => undefined) as never };
+
+const serverOptions = {
+  keepAliveTimeout: 10_000,
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 8 * 1024,
+} as const;
+
+const commonHeaders = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;
+
+/** Half of the files this process may open, so that the services' pipes find room whatever happens here. */
+function mostConnections(): number {
+  let files = 1024;
+  try {
+    files = Number(/^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? files);
+  } catch {}
+  return Math.max(64, Math.min(2048, Math.trunc(files / 2)));
+}
+
+function listen(app: FastifyInstance, where: string, fd: number): Promise<void> {
+  const { server } = app;
+  return new Promise((opened, failed) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      failed(new EntryError("os", `cannot serve the ${where} endpoints: ${cause.message}`, { cause }));
+    });
+    server.listen({ fd }, () => {
+      server.removeAllListeners("error");
+      opened();
+    });
+  });
+}
+
+/** What is not there, what is not allowed here, and bugs. */
+function refusals(app: FastifyInstance, where: "tcp" | "control", log: Log): void {
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0] ?? "";
+    const endpoint = endpoints.find((each) => matches(each.path, path));
+    if (endpoint === undefined)
+      return refuse(request, reply, 404, `there is no ${path}; there is`, endpointList(where));
+    if (where === "tcp" && endpoint.where === "control")
+      return refuse(request, reply, 403, `${path} is served on the control socket only`);
+    reply.header("allow", endpoint.methods.map((method) => (method === "GET" ? "GET, HEAD" : method)).join(", "));
+    return refuse(request, reply, 405, `${request.method} is not allowed on ${path}`);
+  });
+  app.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
+    if (error instanceof EntryError) return refuse(request, reply, error.reason === "usage" ? 400 : 409, error.message);
+    const status = error.statusCode ?? 500;
+    if (status < 500) return refuse(request, reply, status, error.message);
+    log.error("a bug: an endpoint failed", { err: error, path: request.routeOptions.url });
+    return refuse(request, reply, 500, "a bug in pingora-entry; its log says more");
+  });
+}
+
+function matches(pattern: string, path: string): boolean {
+  const [wanted, found] = [pattern.split("/"), path.replace(/(?<=.)\/$/, "").split("/")];
+  return wanted.length === found.length && wanted.every((part, i) => part === found[i] || part === "NAME");
+}

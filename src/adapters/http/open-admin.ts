@@ -1,0 +1,87 @@
+import type { Plan } from "../../core/plan.js";
+import type { Clock, Control, Log, OutputHistory } from "../../runtime/ports.js";
+import { actionRoutes } from "./action-routes.js";
+import { refuse } from "./answer.js";
+import { type Door, openDoor } from "./door.js";
+import { EventStream } from "./event-stream.js";
+import { logRoute } from "./log-route.js";
+import { prestopRoute } from "./prestop-route.js";
+import { eventRoute, type ReadParts, type RenderedMetrics, readRoutes } from "./read-routes.js";
+import { statusJson } from "./status-json.js";
+import { Turnstile } from "./turnstile.js";
+
+export interface AdminParts {
+  readonly plan: { readonly services: Plan["services"]; readonly admin: Pick<Plan["admin"], "prestopToken"> };
+  /** bound and listening; they stay the caller's. Undefined: not served there */
+  readonly tcpFd?: number | undefined;
+  readonly controlFd?: number | undefined;
+  readonly control: Control;
+  readonly history: OutputHistory;
+  readonly renderMetrics: (accept: string | undefined) => Promise<RenderedMetrics>;
+  readonly log: Log;
+  readonly clock: Pick<Clock, "wall">;
+}
+
+export interface Admin {
+  /** ends event streams, waits shortly for answers on their way, and lets the sockets go (the caller's fds stay open) */
+  close(): Promise<void>;
+}
+
+/** How long an answer on its way may take when the endpoints close. */
+const closeGraceMs = 150;
+
+/**
+ * Opens the endpoints: on TCP what only looks (and `/prestop` for who has the token), on the control socket everything.
+ * @throws EntryError os when a socket cannot be served
+ */
+export async function openAdmin(parts: AdminParts): Promise<Admin> {
+  const { control, history, plan, log, renderMetrics } = parts;
+  const snapshot = () => control.snapshot();
+  const json = statusJson(snapshot, parts.clock.wall);
+  const stream = new EventStream(control, json);
+  const read: ReadParts = { snapshot, json, renderMetrics, stream, turnstile: new Turnstile(16, 4096) };
+  const doors: Door[] = [];
+  const close = async (): Promise<void> => {
+    stream.close();
+    await Promise.all(doors.splice(0).map((door) => door.close(closeGraceMs)));
+  };
+  try {
+    const { tcpFd, controlFd } = parts;
+    if (controlFd !== undefined) {
+      const door = await openDoor("control", controlFd, log, (app) => {
+        readRoutes(app, read);
+        prestopRoute(app, control);
+        app.get("/v1/phase", (_request, reply) =>
+          reply.type("text/plain; charset=utf-8").send(`${snapshot().phase}\n`),
+        );
+        eventRoute(app, "/v1/events", stream);
+        logRoute(app, plan.services, history);
+        actionRoutes(app, control);
+      });
+      doors.push(door);
+    }
+    if (tcpFd !== undefined) {
+      const { prestopToken } = plan.admin;
+      const door = await openDoor("tcp", tcpFd, log, (app) => {
+        app.addHook("onRequest", (request, reply, next) => {
+          const path = request.url.split("?", 1)[0];
+          const allowed =
+            request.method === "GET" ||
+            request.method === "HEAD" ||
+            (prestopToken !== undefined && path === "/prestop");
+          if (allowed) return next();
+          // an unread body must not hold the connection
+          reply.headers({ allow: "GET, HEAD", connection: "close" });
+          refuse(request, reply, 405, `${request.method} is not allowed here: this address is read only`);
+        });
+        readRoutes(app, read);
+        if (prestopToken !== undefined) prestopRoute(app, control, prestopToken);
+      });
+      doors.push(door);
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { close };
+}
