@@ -63,11 +63,13 @@ export class Running {
   readonly dir: string;
   readonly child: ChildProcess;
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  readonly inNamespace: boolean;
   stdout = "";
   stderr = "";
 
   constructor(dir: string, command: readonly string[], env: NodeJS.ProcessEnv) {
     this.dir = dir;
+    this.inNamespace = command[0] === "unshare";
     const [file = "", ...args] = command;
     this.child = spawn(file, args, { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
@@ -137,12 +139,15 @@ export class Running {
     return childrenOf(this.initPid()).find((pid) => commandOf(pid).includes("pingora-entry.cjs"));
   }
 
+  /** The pid of the init, seen from outside its namespace. */
   initPid(): number {
-    return this.child.pid ?? 0;
+    const pid = this.child.pid ?? 0;
+    return this.inNamespace ? (childrenOf(pid)[0] ?? 0) : pid;
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.child.kill(signal);
+    if (this.inNamespace) kill(this.initPid(), signal);
+    else this.child.kill(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -189,13 +194,34 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
   readonly before?: (dir: string) => void;
+  /** as PID 1 of a namespace of its own; see canBePid1 */
+  readonly pid1?: boolean;
+}
+
+const unshare = [
+  "unshare",
+  ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
+  "--pid",
+  "--fork",
+  "--mount-proc",
+  "--kill-child",
+];
+
+/** Undefined when a process can be PID 1 of a new namespace here; else the reason why a test of it has to be left out. */
+export function cannotBePid1(): string | undefined {
+  try {
+    execFileSync(unshare[0] ?? "", [...unshare.slice(1), "true"], { stdio: "ignore" });
+    return undefined;
+  } catch {
+    return "needs root or user namespaces to be PID 1";
+  }
 }
 
 const admin = (dir: string): string =>
   `admin: { tcp: "off", socket: ${join(dir, "control.sock")} }\nlog: { format: json, level: debug }\n`;
 
 /** `{{service}}` in the text becomes the test service with its log file, `{{dir}}` the folder. */
-export function startServer(config: string, { env = {}, args = [], before }: StartOptions = {}): Running {
+export function startServer(config: string, { env = {}, args = [], before, pid1 = false }: StartOptions = {}): Running {
   const dir = mkdtempSync(join(tmpdir(), "pe-"));
   before?.(dir);
   const text = config
@@ -203,5 +229,8 @@ export function startServer(config: string, { env = {}, args = [], before }: Sta
     .replaceAll("{{dir}}", dir);
   const file = join(dir, "config.yaml");
   writeFileSync(file, /^admin:/m.test(text) ? text : admin(dir) + text);
-  return new Running(dir, [program, "run", "-c", file, ...args], { PATH: process.env.PATH, ...env });
+  return new Running(dir, [...(pid1 ? unshare : []), program, "run", "-c", file, ...args], {
+    PATH: process.env.PATH,
+    ...env,
+  });
 }
