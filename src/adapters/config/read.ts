@@ -169,13 +169,13 @@ function readMap(
   const result: [string, unknown][] = [];
   for (const [name, entry] of node.entries) {
     const below = `${path}.${name}`;
+    // a written null takes back what an earlier file said
+    if (shape.of.kind !== "nullable" && isNull(entry.value) && !isBlank(entry.value)) continue;
     reading.places.set(below, entry);
     if (!shape.names.pattern.test(name)) {
       reading.complaints.problem(entry.key, path, `${quote(name)} cannot be a name here: ${shape.names.needs}`);
       continue;
     }
-    // a written null takes back what an earlier file said
-    if (shape.of.kind !== "nullable" && isNull(entry.value) && !isBlank(entry.value)) continue;
     const value = readData(shape.of, entry.value, below, reading, secret);
     if (value !== undefined) result.push([name, value]);
   }

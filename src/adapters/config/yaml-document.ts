@@ -16,7 +16,7 @@ export function readYaml(
 ): ConfigNode | undefined {
   let document: Document.Parsed;
   try {
-    document = yaml.parseDocument(origin.text, { merge: true, prettyErrors: false, logLevel: "silent" });
+    document = yaml.parseDocument(origin.text, { merge: true, prettyErrors: false, logLevel: "error" });
   } catch (error) {
     // the parser recurses: only depth can exhaust the stack
     if (!(error instanceof RangeError)) throw error;
