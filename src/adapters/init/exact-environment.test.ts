@@ -12,7 +12,7 @@ test("exactEnvironment gives back the bytes that Node has lost, and nothing that
     file,
     Buffer.from("PLAIN=1\0ODD=a\xff\xc3\xa9\0REMOVED=\xfe\0REAL=\xef\xbf\xbd\0CHANGED=\xff\0", "latin1"),
   );
-  const env = { PLAIN: "1", ODD: "a\ufffdé", REAL: "\ufffd", CHANGED: "new", ADDED: "\ufffd" };
+  const env = { PLAIN: "1", ODD: "a\ufffdé", REAL: "\ufffd", CHANGED: "new \ufffd", ADDED: "\ufffd" };
   assert.deepEqual(exactEnvironment(env, file), { ...env, ODD: "a\udcffé" });
   rmSync(directory, { recursive: true });
 });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { decodeText } from "./text.js";
+import { decodeText, encodeText } from "./text.js";
 
 /**
  * The environment with every byte that this process was given. Node reads it as UTF-8 and loses what is not; those variables are taken
@@ -12,9 +12,9 @@ export function exactEnvironment(env: NodeJS.ProcessEnv, file = "/proc/self/envi
   if (damaged.length === 0) return exact;
   const given = decodeText(readFileSync(file)).split("\0");
   for (const name of damaged) {
-    const found = given.find((element) => element.startsWith(`${name}=`));
-    // a value that really contains U+FFFD reads the same both ways
-    if (found !== undefined) exact[name] = found.slice(name.length + 1);
+    const value = given.find((element) => element.startsWith(`${name}=`))?.slice(name.length + 1);
+    // it was set anew when Node would have read something else
+    if (value !== undefined && encodeText(value).toString("utf8") === exact[name]) exact[name] = value;
   }
   return exact;
 }
