@@ -16,7 +16,9 @@ export function problemText(program: string, error: Pick<EntryError, "message" |
   const shown = error.problems.slice(0, printed);
   const rest = error.problems.length - shown.length;
   const groups = groupBySource(shown);
-  const single = groups.size === 1 && shown.every((problem) => problem.source?.line !== undefined);
+  const [only] = groups.keys();
+  const named = only !== undefined && error.message.includes(`"${only}"`);
+  const single = groups.size === 1 && named && shown.every((problem) => problem.source?.line !== undefined);
   const body = [...groups].map(([name, problems]) => {
     const indent = single || name === "" ? "  " : "    ";
     const title = single || name === "" ? "" : `  ${name}\n`;

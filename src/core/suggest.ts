@@ -16,7 +16,7 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
 /** A word cut short, or one with something behind it, counts as near: log and logging, grace_period and gracePeriodSeconds. */
 function likeness(word: string, candidate: string, limit: number): number {
   const [short, long] = word.length < candidate.length ? [word, candidate] : [candidate, word];
-  const cut = short.length >= 3 && long.startsWith(short) ? 2 : limit;
+  const cut = short.length >= 3 && long.startsWith(short) ? 2 - short.length / long.length / 2 : limit;
   return Math.min(cut, typingDistance(word, candidate, limit));
 }
 

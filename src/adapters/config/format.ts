@@ -1,4 +1,5 @@
-import { quote } from "./complaints.js";
+import { suggest } from "../../core/suggest.js";
+import { meant, quote } from "./complaints.js";
 import type { ScalarNode } from "./node.js";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -139,9 +140,8 @@ export function word<const T extends string>(
       );
       if (known !== undefined) return known;
       const alias = aliases[written];
-      if (alias !== undefined)
-        return new Refused(`${quote(written)} is not one of ${words.join(", ")}`, `write ${alias}`);
-      return undefined;
+      const near = alias === undefined ? meant(suggest(written, words)) : `write ${alias}`;
+      return near === undefined ? undefined : new Refused(`${quote(written)} is not one of ${words.join(", ")}`, near);
     },
     json: { enum: words },
   };

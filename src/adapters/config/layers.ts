@@ -61,15 +61,16 @@ function configNames(names: readonly string[]): string[] {
   return names.filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith(".")).sort();
 }
 
-/** One text as a map; an empty one when it says nothing or is no configuration, which is complained about. */
-export async function parseLayer({ name, text }: NamedText, complaints: Complaints): Promise<MapNode> {
+/** One text as a map, an empty one when it says nothing; undefined when it is no configuration at all, which is complained about. */
+export async function parseLayer({ name, text }: NamedText, complaints: Complaints): Promise<MapNode | undefined> {
   const origin = { name, text: text.replace(/^\uFEFF/, "") };
   const start = { origin, offset: 0 };
   if (text.length > sizeLimit) {
     complaints.problem(start, "", `has ${text.length} characters, at most ${sizeLimit} are read`);
-    return emptyMap(start);
+    return undefined;
   }
   const node = await readText(origin, complaints);
+  if (node === "unreadable") return undefined;
   if (node === undefined || isBlank(node)) return emptyMap(start);
   if (node.kind === "map") return node;
   complaints.problem(
@@ -77,5 +78,5 @@ export async function parseLayer({ name, text }: NamedText, complaints: Complain
     "",
     `found a ${node.kind === "list" ? "list" : "single value"}, a map such as "services: ..." is needed`,
   );
-  return emptyMap(start);
+  return undefined;
 }

@@ -7,8 +7,8 @@ import { compileEnvironment } from "./compile/environment.js";
 import { compileListener } from "./compile/listener.js";
 import { judgeListeners } from "./compile/listeners-used.js";
 import { assemblePlan } from "./compile/plan.js";
-import { placeFor, type Scene } from "./compile/scene.js";
-import { compileService, mainName } from "./compile/service.js";
+import { mainName, placeFor, type Scene } from "./compile/scene.js";
+import { compileService } from "./compile/service.js";
 import { refuseUnstoppable } from "./compile/shutdown-fits.js";
 import { type Gathered, gatherComplaints, meant } from "./complaints.js";
 import { type ConfigFiles, realFiles } from "./config-files.js";
@@ -80,9 +80,14 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   const paths = input.texts !== undefined && options.conf.length === 0 ? [] : configPaths(options.conf, env, files);
   const texts = [...readFiles(paths, files, complaints), ...(input.texts ?? [])];
   const layers: MapNode[] = [];
-  for (const text of texts) layers.push(await parseLayer(text, complaints));
-  // what is not YAML would be followed by complaints about what is missing
-  if (complaints.problems.length > 0) throw failure(complaints, texts);
+  let readable = complaints.problems.length === 0;
+  for (const text of texts) {
+    const layer = await parseLayer(text, complaints);
+    if (layer === undefined) readable = false;
+    else layers.push(layer);
+  }
+  // what is missing in a text that cannot be read would be complained about in the others
+  if (!readable) throw failure(complaints, texts);
 
   const root = layers.reduce(mergeMaps, emptyMap({ origin: { name: "the configuration" }, offset: 0 }));
   const places: Places = new Map();
@@ -249,19 +254,19 @@ function ignoredOf(root: MapNode): Record<string, unknown> {
 }
 
 function failure({ problems }: Gathered, texts: readonly NamedText[]): EntryError {
-  const names = [...new Set(texts.map(({ name }) => `"${name}"`))];
-  const what = names.length === 0 || names.length > 3 ? "the configuration" : names.join(" and ");
-  const sorted = [...problems].sort(
-    (a, b) =>
-      rank(a, texts) - rank(b, texts) ||
-      (a.source?.line ?? 0) - (b.source?.line ?? 0) ||
-      (a.source?.column ?? 0) - (b.source?.column ?? 0),
-  );
-  return new EntryError(
-    "config",
-    `cannot use ${what}: ${problems.length} ${problems.length === 1 ? "problem" : "problems"}`,
-    { problems: sorted },
-  );
+  const at = (problem: Problem): readonly number[] => [
+    rank(problem, texts),
+    problem.source?.line ?? 0,
+    problem.source?.column ?? 0,
+  ];
+  const sorted = [...problems].sort((a, b) => {
+    const [left, right] = [at(a), at(b)];
+    return left.map((value, i) => value - (right[i] ?? 0)).find((difference) => difference !== 0) ?? 0;
+  });
+  const faulty = [...new Set(sorted.flatMap(({ source }) => (source?.line === undefined ? [] : [`"${source.name}"`])))];
+  const what = faulty.length === 0 || faulty.length > 3 ? "the configuration" : faulty.join(" and ");
+  const count = `${problems.length} ${problems.length === 1 ? "problem" : "problems"}`;
+  return new EntryError("config", `cannot use ${what}: ${count}`, { problems: sorted });
 }
 
 /** Files in their order, then variables and options. */

@@ -100,7 +100,7 @@ function readObject(
   reading: Reading,
 ): Record<string, unknown> | undefined {
   if (node.kind !== "map") {
-    wrongKind(node, path, `a map with the keys of a ${shape.title}`, reading.complaints);
+    wrongKind(node, path, `a map (${shape.title})`, reading.complaints);
     return undefined;
   }
   const result = defaultsOf(shape);
@@ -117,18 +117,27 @@ function readObject(
     const value = readData(key.shape, entry.value, below, reading, key.secret === true);
     if (value !== undefined) result[name] = value;
   }
-  if (unknown > 0) refuseUnknown(node, Object.keys(shape.keys), path, reading.complaints);
+  if (unknown > 0) refuseUnknown(node, shape, path, reading.complaints);
   return result;
 }
 
 /** Complains about every key that is not known, with what was probably meant. */
-export function refuseUnknown(node: MapNode, known: readonly string[], path: string, complaints: Complaints): void {
+export function refuseUnknown(node: MapNode, shape: ObjectShape, path: string, complaints: Complaints): void {
+  const known = Object.keys(shape.keys);
   for (const [name, entry] of node.entries) {
-    if (known.includes(name)) continue;
-    const near = suggest(name, known);
-    const hint = meant(near) ?? (known.length <= 8 ? `known are ${known.join(", ")}` : undefined);
+    if (Object.hasOwn(shape.keys, name)) continue;
+    const near = keyMeant(name, shape);
+    const fallback = known.length <= 8 ? `known are ${known.join(", ")}` : undefined;
+    const hint = shape.absent?.[name] ?? meant(near) ?? fallback;
     complaints.problem(entry.key, path === "" ? name : `${path}.${name}`, "unknown key", hint);
   }
+}
+
+/** The key that someone who wrote `name` probably meant. */
+export function keyMeant(name: string, shape: ObjectShape): string | undefined {
+  const plain = name.toLowerCase().replace(/[-_]/g, "");
+  const same = Object.entries(shape.keys).find(([, key]) => key.also?.some((word) => word.toLowerCase() === plain));
+  return same?.[0] ?? suggest(name, Object.keys(shape.keys));
 }
 
 function readList(
@@ -186,7 +195,13 @@ function readMap(
 export function wrongKind(node: ConfigNode, path: string, needs: string, complaints: Complaints): void {
   const is = node.kind === "scalar" ? found(node, true) : `a ${node.kind}`;
   const what = node.kind === "scalar" && node.template === undefined && node.value !== null ? "a single value" : is;
-  complaints.problem(node, path, `found ${what}, ${needs} is needed`);
+  const colon = node.kind === "scalar" && !node.quoted && /^[\w-]+:\S/.test(node.text);
+  complaints.problem(
+    node,
+    path,
+    `found ${what}, ${needs} is needed`,
+    colon ? 'is there a space missing after ":"?' : undefined,
+  );
 }
 
 function ways(shape: Extract<ShapeData, { kind: "either" }>): string {
@@ -198,5 +213,5 @@ function ways(shape: Extract<ShapeData, { kind: "either" }>): string {
 function describe(shape: ShapeData): string {
   if (shape.kind === "scalar") return shape.format.needs;
   if (shape.kind === "list" || shape.kind === "map") return shape.what;
-  return shape.kind === "object" ? `a map with the keys of a ${shape.title}` : "a value";
+  return shape.kind === "object" ? `a map (${shape.title})` : "a value";
 }

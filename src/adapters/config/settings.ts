@@ -54,9 +54,9 @@ export function readSettings(
     const expanded = node === undefined ? undefined : expandScalar(node, path, around, complaints);
     if (expanded !== undefined && expanded.broken !== true) given.set(path, expanded);
   }
-  for (const [section, { keys }] of Object.entries(settings)) {
+  for (const [section, shape] of Object.entries(settings)) {
     const node = root.entries.get(section)?.value;
-    if (node?.kind === "map") refuseUnknown(node, Object.keys(keys), section, complaints);
+    if (node?.kind === "map") refuseUnknown(node, shape, section, complaints);
     else if (node !== undefined && !isNull(node)) wrongKind(node, section, "a map", complaints);
   }
   const variables: Record<string, string> = {};

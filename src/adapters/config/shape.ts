@@ -21,6 +21,8 @@ export interface ObjectShape {
   /** heading in the reference: "service", "probe" */
   readonly title: string;
   readonly keys: Readonly<Record<string, KeyData>>;
+  /** what to say of keys that people know from elsewhere and that are not here */
+  readonly absent?: Readonly<Record<string, string>>;
 }
 
 /** What a map's keys may look like. */
@@ -42,6 +44,8 @@ export interface KeyNotes {
   readonly pingora?: string;
   /** never printed */
   readonly secret?: true;
+  /** other programs' words for it, to suggest it by */
+  readonly also?: readonly string[];
 }
 
 export interface KeyData extends KeyNotes {
@@ -69,8 +73,9 @@ export function mapOf<T>(of: Shape<T>, what: string, names: NameRule): Shape<Rea
 export function object<K extends Keys>(
   title: string,
   keys: K,
+  absent: Readonly<Record<string, string>> = {},
 ): ObjectShape & { readonly keys: K; readonly produces?: ObjectOf<K> } {
-  return { kind: "object", title, keys };
+  return { kind: "object", title, keys, absent };
 }
 
 export function either<A = never, B = never, C = never>(ways: {

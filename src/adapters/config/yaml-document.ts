@@ -8,12 +8,12 @@ type Yaml = typeof import("yaml");
 const valueLimit = 100_000;
 const depthLimit = 50;
 
-/** Aliases, merge keys and all else YAML 1.2 has. Undefined when the text is no YAML; why is complained about. */
+/** Aliases, merge keys and all else YAML 1.2 has. Undefined for a text without a document; unreadable: why is complained about. */
 export function readYaml(
   yaml: Yaml,
   origin: Origin & { readonly text: string },
   complaints: Complaints,
-): ConfigNode | undefined {
+): ConfigNode | "unreadable" | undefined {
   let document: Document.Parsed;
   try {
     document = yaml.parseDocument(origin.text, { merge: true, prettyErrors: false, logLevel: "error" });
@@ -21,12 +21,13 @@ export function readYaml(
     // the parser recurses: only depth can exhaust the stack
     if (!(error instanceof RangeError)) throw error;
     complaints.problem({ origin, offset: 0 }, "", `cannot read it: nested more than ${depthLimit} deep`);
-    return undefined;
+    return "unreadable";
   }
   const fatal = document.errors.find((error) => error.code !== "DUPLICATE_KEY");
   if (fatal !== undefined) {
-    complaints.problem({ origin, offset: fatal.pos[0] }, "", syntaxMessage(fatal, origin.text));
-    return undefined;
+    const { offset, message } = syntaxProblem(yaml, fatal, origin.text);
+    complaints.problem({ origin, offset }, "", message);
+    return "unreadable";
   }
   for (const error of document.errors) {
     complaints.problem(
@@ -43,8 +44,9 @@ export function readYaml(
     );
   }
   if (document.contents === null) return undefined;
-  const budget = { left: valueLimit };
-  return new Conversion(yaml, document, origin, complaints, budget).node(document.contents, 0);
+  const conversion = new Conversion(yaml, document, origin, complaints);
+  const node = conversion.node(document.contents, 0);
+  return conversion.exhausted ? "unreadable" : node;
 }
 
 class Conversion {
@@ -52,14 +54,17 @@ class Conversion {
   readonly #document: Document.Parsed;
   readonly #origin: Origin;
   readonly #complaints: Complaints;
-  readonly #budget: { left: number };
+  /** values that may still come */
+  #left = valueLimit;
+  /** the alias being followed, when it is one of the text's own */
+  #following: Place | undefined;
+  exhausted = false;
 
-  constructor(yaml: Yaml, document: Document.Parsed, origin: Origin, complaints: Complaints, budget: { left: number }) {
+  constructor(yaml: Yaml, document: Document.Parsed, origin: Origin, complaints: Complaints) {
     this.#yaml = yaml;
     this.#document = document;
     this.#origin = origin;
     this.#complaints = complaints;
-    this.#budget = budget;
   }
 
   node(node: Node | null, depth: number, fallback = 0): ConfigNode {
@@ -68,7 +73,7 @@ class Conversion {
     if (this.#spent(place, depth)) return scalar(null, "null", place);
     if (this.#yaml.isAlias(node)) {
       const target = node.resolve(this.#document);
-      if (target !== undefined) return this.node(target, depth + 1);
+      if (target !== undefined) return this.#follow(target, place, depth);
       this.#complaints.problem(place, "", `unknown anchor "*${node.source}"`);
       return scalar(null, "null", place);
     }
@@ -140,17 +145,26 @@ class Conversion {
     return { origin: this.#origin, offset: node?.range?.[0] ?? fallback };
   }
 
+  #follow(target: Node, place: Place, depth: number): ConfigNode {
+    const outermost = this.#following === undefined;
+    if (outermost) this.#following = place;
+    const node = this.node(target, depth + 1);
+    if (outermost) this.#following = undefined;
+    return node;
+  }
+
   #spent(place: Place, depth: number): boolean {
-    this.#budget.left -= 1;
-    if (this.#budget.left > 0 && depth <= depthLimit) return false;
-    if (this.#budget.left > -valueLimit) {
-      const why =
-        depth > depthLimit
+    this.#left -= 1;
+    if (!this.exhausted && this.#left > 0 && depth <= depthLimit) return false;
+    if (!this.exhausted) {
+      const deep =
+        this.#following === undefined
           ? `nested more than ${depthLimit} deep`
-          : `more than ${valueLimit} values after its aliases are followed`;
-      this.#complaints.problem(place, "", `cannot use it: ${why}`);
-      this.#budget.left = -valueLimit;
+          : "an alias that leads into itself, or too deep";
+      const why = depth > depthLimit ? deep : `more than ${valueLimit} values once its aliases are followed`;
+      this.#complaints.problem(this.#following ?? place, "", `cannot use it: ${why}`);
     }
+    this.exhausted = true;
     return true;
   }
 }
@@ -171,10 +185,48 @@ const syntaxMessages: Partial<Record<YAMLError["code"], string>> = {
   RESOURCE_EXHAUSTION: `nested more than ${depthLimit} deep`,
 };
 
-function syntaxMessage(error: YAMLError, text: string): string {
+/** In words, and where the mistake is rather than where it was noticed. */
+function syntaxProblem(
+  yaml: Yaml,
+  error: YAMLError,
+  text: string,
+): { readonly offset: number; readonly message: string } {
+  const offset = error.pos[0];
   const bracket = /end with a ([\]}])/.exec(error.message)?.[1];
-  if (bracket !== undefined) return `a list or map opened before is not closed with "${bracket}"`;
-  if (/Missing closing/.test(error.message)) return "a quoted text opened before is not closed";
+  if (bracket !== undefined) {
+    const open = bracket === "]" ? "[" : "{";
+    return { offset: openBracket(text, offset, open, bracket), message: `"${open}" is not closed with "${bracket}"` };
+  }
+  if (/Missing closing/.test(error.message))
+    return { offset: lastQuote(yaml, text) ?? offset, message: "this quoted text is not closed" };
+  return { offset, message: syntaxMessage(error, text) };
+}
+
+/** The last bracket before `end` that has no partner; quotes are not looked at, which may miss by a little. */
+function openBracket(text: string, end: number, open: string, close: string): number {
+  let closed = 0;
+  for (let at = end - 1; at >= 0; at--) {
+    if (text[at] === close) closed += 1;
+    else if (text[at] === open && closed > 0) closed -= 1;
+    else if (text[at] === open) return at;
+  }
+  return end;
+}
+
+/** Where the last quoted scalar begins. */
+function lastQuote(yaml: Yaml, text: string): number | undefined {
+  let at = 0;
+  let last: number | undefined;
+  for (const lexeme of new yaml.Lexer().lex(text)) {
+    // marks of the lexer's own are no text
+    if (lexeme === "\x02" || lexeme === "\x18" || lexeme === "\x1f") continue;
+    if (/^["']/.test(lexeme)) last = at;
+    at += lexeme.length;
+  }
+  return last;
+}
+
+function syntaxMessage(error: YAMLError, text: string): string {
   const found = text[error.pos[0]];
   if (error.code === "BAD_SCALAR_START") return `a text cannot begin with "${found}"; quote it`;
   if (error.code === "MISSING_CHAR" && /implicit keys need to be/i.test(error.message))

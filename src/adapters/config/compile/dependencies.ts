@@ -4,8 +4,7 @@ import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
 import type { Places } from "../read.js";
 import type { WrittenService } from "../schema/service.js";
-import { placeFor, type Scene } from "./scene.js";
-import { mainName } from "./service.js";
+import { mainName, placeFor, type Scene } from "./scene.js";
 
 type Undated = Omit<ServiceSpec, "dependsOn">;
 type DependencyScene = Pick<Scene, "complaints" | "places">;

@@ -53,7 +53,8 @@ function refuseSameAddress(plan: Plan, { complaints, places }: Pick<Scene, "comp
     const adminClash =
       address.kind === "tcp" && tcp !== undefined && tcp.port === address.port && hostsOverlap(tcp.host, address.host);
     if (rival !== undefined || adminClash) {
-      const other = rival === undefined ? "admin.tcp" : `listener ${rival.listener.name}`;
+      const other =
+        rival === undefined ? `admin.tcp (${tcp?.host})` : `listener ${rival.listener.name} (${rival.host})`;
       complaints.problem(placeFor(places, `${path}.${address.kind}`), path, `${slot} is already taken by ${other}`);
     }
     seen.push({ listener, host: address.host, slot });

@@ -2,8 +2,7 @@ import type { ListenerSpec, Plan, ServiceSpec, ShutdownSpec } from "../../../cor
 import { Refused } from "../format.js";
 import { parseHostPort } from "../format-address.js";
 import type { AllSettings } from "../settings.js";
-import { ms } from "./scene.js";
-import { mainName } from "./service.js";
+import { mainName, ms } from "./scene.js";
 
 const terminationLog = "/dev/termination-log";
 const podLameDuckSeconds = 5;

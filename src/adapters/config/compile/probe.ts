@@ -2,7 +2,7 @@ import type { ListenerSpec, ProbeAction, ProbeSpec } from "../../../core/plan.js
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
 import { probeActions, type WrittenProbe } from "../schema/probe.js";
-import { keyPlaceFor, ms, placeFor, type Scene } from "./scene.js";
+import { keyPlaceFor, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 
 export type ProbeKind = "readinessProbe" | "livenessProbe" | "startupProbe";
 
@@ -19,6 +19,8 @@ export function compileProbe(
   const { complaints, places } = scene;
   const given = probeActions.filter((action) => places.has(`${path}.${action}`) && written[action] !== false);
   const [, second] = given;
+  // an unknown key says enough: it was meant to be the action
+  if (given.length === 0 && hasUnknown(path, places)) return undefined;
   if (given.length !== 1) {
     const message = second === undefined ? "asks nothing" : `asks in more than one way: ${given.join(", ")}`;
     const known = kind === "readinessProbe" ? probeActions : probeActions.slice(0, 4);
@@ -51,6 +53,11 @@ export function compileProbe(
   };
 }
 
+function hasUnknown(path: string, places: Scene["places"]): boolean {
+  const node = places.get(path)?.value;
+  return node?.kind === "map" && [...node.entries.keys()].some((name) => !places.has(`${path}.${name}`));
+}
+
 function actionOf(
   written: Partial<WrittenProbe>,
   path: string,
@@ -61,11 +68,10 @@ function actionOf(
   if (httpGet !== undefined) {
     const target = targetOf(httpGet, `${path}.httpGet`, listeners, scene);
     if (target === undefined) return undefined;
-    const scheme = httpGet.scheme.toLowerCase() === "https" ? "https" : "http";
     const asked = httpGet.path.startsWith("/") ? httpGet.path : `/${httpGet.path}`;
     return {
       kind: "httpGet",
-      scheme,
+      scheme: httpGet.scheme,
       ...target,
       path: asked,
       headers: headersOf(httpGet.httpHeaders, `${path}.httpGet`, scene),
@@ -150,7 +156,7 @@ function ownListener(name: string, path: string, listeners: readonly string[], s
       placeFor(places, path),
       path,
       `unknown listener ${quote(name)}`,
-      meant(suggest(name, scene.listeners.keys())),
+      meant(suggest(name, namesUnder(places, "listeners"))),
     );
   } else {
     const own = listeners.length === 0 ? "it has none" : `it has ${listeners.join(", ")}`;

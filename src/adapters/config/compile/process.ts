@@ -1,8 +1,9 @@
 import type { Identity, ProcessSpec, ResourceLimit } from "../../../core/plan.js";
 import { Refused } from "../format.js";
-import { resources, type WrittenService } from "../schema/service.js";
+import { keyMeant } from "../read.js";
+import { resources, service, type WrittenService } from "../schema/service.js";
 import { compileEnvironment } from "./environment.js";
-import { keyPlaceFor, placeFor, type Scene } from "./scene.js";
+import { keyPlaceFor, mainName, placeFor, type Scene } from "./scene.js";
 
 /** What to run for a service. `command` beats the written one: it is the command line's. */
 export function compileProcess(
@@ -14,7 +15,9 @@ export function compileProcess(
   const { settings } = scene;
   const argv = command ?? written.command ?? [];
   if (argv.length === 0 && !scene.places.has(`${path}.command`)) {
-    scene.complaints.problem(keyPlaceFor(scene.places, path), path, "has no command");
+    const hint = path === `services.${mainName}` ? "give it one, here or on the command line" : undefined;
+    if (!misspelt(path, "command", scene))
+      scene.complaints.problem(keyPlaceFor(scene.places, path), path, "has no command", hint);
   } else if (argv[0] === "") {
     scene.complaints.problem(
       placeFor(scene.places, `${path}.command`),
@@ -36,6 +39,15 @@ export function compileProcess(
     output: written.output,
     tty: written.tty,
   };
+}
+
+/** A key that was probably meant to be `wanted` has been complained about. */
+function misspelt(path: string, wanted: string, { places }: Scene): boolean {
+  const node = places.get(path)?.value;
+  if (node?.kind !== "map") return false;
+  return [...node.entries.keys()].some(
+    (name) => !Object.hasOwn(service.keys, name) && keyMeant(name, service) === wanted,
+  );
 }
 
 function identityOf(written: WrittenService, path: string, scene: Scene): Identity | undefined {

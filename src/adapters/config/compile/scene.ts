@@ -5,6 +5,9 @@ import type { Place } from "../node.js";
 import type { Places } from "../read.js";
 import type { AllSettings } from "../settings.js";
 
+/** The service whose exit code is the container's. */
+export const mainName = "main";
+
 /** What compiling a part of the configuration may look at. */
 export interface Scene {
   readonly complaints: Complaints;
@@ -37,4 +40,10 @@ function outer(path: string): string {
 
 export function ms(seconds: number): number {
   return Math.round(seconds * 1000 * 1000) / 1000;
+}
+
+/** Names written in a map at the top level, also of what was refused. */
+export function namesUnder(places: Places, map: "services" | "listeners"): string[] {
+  const node = places.get(map)?.value;
+  return node?.kind === "map" ? [...node.entries.keys()] : [];
 }

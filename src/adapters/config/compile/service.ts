@@ -4,11 +4,8 @@ import { meant, quote } from "../complaints.js";
 import type { WrittenService } from "../schema/service.js";
 import { compileProbe, type ProbeKind } from "./probe.js";
 import { compileProcess } from "./process.js";
-import { keyPlaceFor, ms, placeFor, type Scene } from "./scene.js";
+import { keyPlaceFor, mainName, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 import { compileStop } from "./stop.js";
-
-/** The service whose exit code is the container's. */
-export const mainName = "main";
 
 const reservedNames = ["pingora-entry", "supervisor", "init", "admin"];
 
@@ -73,7 +70,7 @@ function listenersOf(written: WrittenService, path: string, { complaints, places
         placeFor(places, at),
         at,
         `unknown listener ${quote(name)}`,
-        meant(suggest(name, listeners.keys())),
+        meant(suggest(name, namesUnder(places, "listeners"))),
       );
     }
   }

@@ -4,6 +4,7 @@ import { key, type ObjectOf, object, scalarOf } from "../shape.js";
 
 export const listener = object("listener", {
   tcp: key(scalarOf(listenAddress), {
+    also: ["port", "address", "listen", "bind"],
     doc: 'TCP address: "host:port", ":port" or a port (every IPv4 address), "[::]:port" (every address). A listener has exactly one of tcp, udp and unix.',
     examples: ["0.0.0.0:8080", "[::]:8080", 8080],
   }),

@@ -1,18 +1,41 @@
-import { count, flag, path, seconds, text, word } from "../format.js";
+import { quote } from "../complaints.js";
+import { count, type Format, flag, path, Refused, seconds, text } from "../format.js";
 import { commandLine, pattern } from "../format-process.js";
 import { either, key, listOf, mapOf, type ObjectOf, object, scalarOf } from "../shape.js";
 import { commandShape, listenerName } from "./names.js";
 
-const port = scalarOf(count(1, 65535));
+const portNumber = count(1, 65535);
+const port = scalarOf<number>({
+  ...portNumber,
+  name: "port",
+  needs: "a port number",
+  parse: (written) => {
+    const named = /^[A-Za-z]/.test(written.text);
+    return named
+      ? new Refused(
+          `${quote(written.text)} is not a port number`,
+          `for the port of a listener write listener: ${written.text}`,
+        )
+      : portNumber.parse(written);
+  },
+});
+const scheme: Format<"http" | "https"> = {
+  name: "scheme",
+  needs: "one of http, https",
+  parse: ({ text: written }) => (["http", "https"] as const).find((known) => known === written.toLowerCase()),
+  json: { enum: ["http", "https", "HTTP", "HTTPS"] },
+};
 const host = key(scalarOf(text), { doc: "Address to ask.", defaultText: "the listener's own address, or 127.0.0.1" });
 const listener = key(listenerName, { doc: "Name of one of the service's listeners, instead of a port." });
+
+const noGrpc = "gRPC is not asked here; use exec with grpc_health_probe, or tcpSocket";
 
 const httpGet = object("httpGet probe", {
   path: key(scalarOf(text), { doc: "Path and query to ask for.", default: "/", examples: ["/healthz"] }),
   port: key(port, { doc: "TCP port." }),
   listener,
   host,
-  scheme: key(scalarOf(word(["http", "https", "HTTP", "HTTPS"])), {
+  scheme: key(scalarOf(scheme), {
     doc: "https does not verify the certificate, as Kubernetes does not.",
     default: "http" as const,
   }),
@@ -20,7 +43,7 @@ const httpGet = object("httpGet probe", {
     either({
       list: listOf(
         object("header", {
-          name: key(scalarOf(text), { doc: "Name of the header." }),
+          name: key(scalarOf(text), { also: ["headers"], doc: "Name of the header." }),
           value: key(scalarOf(text), { doc: "Value of the header.", secret: true }),
         }),
         "a list of headers with name and value",
@@ -94,19 +117,31 @@ const always = {
 } as const;
 
 /** Readiness: also what the service says of itself. */
-export const readinessProbe = object("readinessProbe", {
-  ...always,
-  log: key(either({ scalar: scalarOf(pattern), map: log }), {
-    doc: "Ready once a line of output matches. The pattern may stand here directly.",
-  }),
-  notify: key(either({ scalar: scalarOf(flag), map: notify }), {
-    doc: "Ready once the service says so: true for READY=1 on NOTIFY_SOCKET (sd_notify(3)), { fd: N } for a newline on a file descriptor.",
-  }),
-  ...timing,
-});
+export const readinessProbe = object(
+  "readinessProbe",
+  {
+    ...always,
+    log: key(either({ scalar: scalarOf(pattern), map: log }), {
+      doc: "Ready once a line of output matches. The pattern may stand here directly.",
+    }),
+    notify: key(either({ scalar: scalarOf(flag), map: notify }), {
+      doc: "Ready once the service says so: true for READY=1 on NOTIFY_SOCKET (sd_notify(3)), { fd: N } for a newline on a file descriptor.",
+    }),
+    ...timing,
+  },
+  { grpc: noGrpc },
+);
 
 /** Liveness and startup: what can be asked again and again. */
-export const livenessProbe = object("probe", { ...always, ...timing });
+export const livenessProbe = object(
+  "probe",
+  { ...always, ...timing },
+  {
+    notify: "only a readinessProbe can wait for this",
+    log: "only a readinessProbe can wait for this",
+    grpc: noGrpc,
+  },
+);
 
 export const probeActions = ["httpGet", "tcpSocket", "exec", "file", "log", "notify"] as const;
 export type WrittenProbe = ObjectOf<(typeof readinessProbe)["keys"]>;

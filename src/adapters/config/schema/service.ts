@@ -27,6 +27,7 @@ const restart = object("restart", {
     defaultText: "always; on-failure for a oneshot; never for main",
   }),
   initialDelaySeconds: key(scalarOf(seconds()), {
+    also: ["delay", "backoff", "delayseconds"],
     doc: "Wait before the first restart. Doubles with each one that follows.",
     default: 0.5,
     unit: "s",
@@ -70,11 +71,15 @@ const stop = object("stop", {
     },
   ),
   graceSeconds: key(scalarOf(seconds()), {
+    also: ["timeout", "stopgraceperiod", "terminationgraceperiodseconds"],
     doc: "Time from the stop's begin to SIGKILL.",
     defaultText: "an equal share of what the pod's grace has left",
     unit: "s",
   }),
-  command: key(commandShape, { doc: "Command to run before the first signal, within the same grace." }),
+  command: key(commandShape, {
+    also: ["cmd", "exec", "run", "args", "entrypoint", "program"],
+    doc: "Command to run before the first signal, within the same grace.",
+  }),
 });
 
 const bounds = object("limit", {
@@ -83,9 +88,10 @@ const bounds = object("limit", {
 });
 
 export const resources = ["nofile", "nproc", "core", "as", "stack", "memlock", "fsize", "data", "cpu"] as const;
-const limitKey = (doc: string) => key(either({ scalar: scalarOf(amount), map: bounds }), { doc });
+const limitKey = (doc: string, also: readonly string[] = []) =>
+  key(either({ scalar: scalarOf(amount), map: bounds }), { doc, also });
 const limits = object("limits", {
-  nofile: limitKey("Open files."),
+  nofile: limitKey("Open files.", ["openfiles", "files"]),
   nproc: limitKey("Processes of the user."),
   core: limitKey("Size of core dumps, in bytes."),
   as: limitKey("Address space, in bytes."),
@@ -114,79 +120,102 @@ const serviceUpgrade = object("service's upgrade", {
 
 const identity = (what: string) => scalarOf({ ...text, name: what, needs: `a ${what} (name or number)` });
 
-export const service = object("service", {
-  command: key(commandShape, {
-    doc: "Program and arguments. A list is taken word by word; a text is split at blanks, with quotes, and given to no shell.",
-    examples: [["node", "server.js"], "node server.js"],
-  }),
-  type: key(scalarOf(word(["long-running", "oneshot"])), {
-    doc: "A oneshot runs to its end and has then completed; all else is expected to stay.",
-    default: "long-running" as const,
-  }),
-  dependsOn: key(
-    either({
-      list: listOf(serviceName, "a list of services"),
-      map: mapOf(nullable(scalarOf(condition)), "a map of services to conditions", nameRule),
+export const service = object(
+  "service",
+  {
+    command: key(commandShape, {
+      doc: "Program and arguments. A list is taken word by word; a text is split at blanks, with quotes, and given to no shell.",
+      examples: [["node", "server.js"], "node server.js"],
     }),
-    {
-      doc: "Services that come first, with what is awaited of them: started, ready, healthy (ready, and its liveness probe passes), completed (exit code 0). As a list: ready, for a oneshot completed. Stopping goes the other way round.",
-      examples: [{ migrate: "completed", cache: "ready" }, ["migrate", "cache"]],
-    },
-  ),
-  listeners: key(listOf(listenerName, "a list of listeners"), {
-    doc: "Names of the sockets the service gets, as file descriptors 3, 4, ... in this order (sd_listen_fds(3)).",
-    examples: [["http"]],
-  }),
-  instances: key(scalarOf(count(1, 1024)), {
-    doc: "Number of equal processes, which share the listeners.",
-    defaultText: "1; pingora's threads for a service with listeners",
-  }),
-  readinessProbe: key(readinessProbe, { doc: "When the service is ready. Without one it is ready once it runs." }),
-  livenessProbe: key(livenessProbe, {
-    doc: "A service that fails it is stopped and started again by its restart policy.",
-  }),
-  startupProbe: key(livenessProbe, { doc: "Until it passes, the other probes are not asked." }),
-  startTimeoutSeconds: key(scalarOf(seconds()), {
-    doc: "A service not ready within this time is stopped, as if it had failed. 0: wait for ever; /readyz says so.",
-    default: 0,
-    unit: "s",
-  }),
-  restart: key(either({ scalar: policy, map: restart }), { doc: "Restarts. The policy may stand here directly." }),
-  stop: key(either({ map: stop }), { doc: "How the service is ended." }),
-  onFailure: key(scalarOf(word(["shutdown", "restart", "ignore"])), {
-    doc: "What happens when it failed for good: shutdown ends the container, restart goes on trying beyond the limit, ignore leaves it failed.",
-    defaultText: "shutdown when required, else ignore",
-  }),
-  required: key(scalarOf(flag), { doc: "Counts for /readyz.", default: true }),
-  user: key(identity("user"), {
-    doc: "User to run as, by name or number; name:group is possible.",
-    defaultText: "pingora's user, else as pingora-entry",
-  }),
-  group: key(identity("group"), { doc: "Primary group.", defaultText: "that of the user in /etc/passwd" }),
-  env: key(envShape, {
-    doc: "Environment variables, added to those pingora-entry was given. null removes one.",
-    examples: [{ NODE_ENV: "production", DEBUG: null }],
-    secret: true,
-  }),
-  envFiles: key(envFilesShape, { doc: "Files of NAME=value lines, read before env." }),
-  workingDirectory: key(scalarOf(path), {
-    doc: "Directory to start in.",
-    defaultText: "pingora's working_directory, else the container's",
-  }),
-  umask: key(scalarOf(mode), { doc: "File mode creation mask, octal." }),
-  nice: key(scalarOf(count(-20, 19)), { doc: "CPU priority." }),
-  oomScoreAdj: key(scalarOf(count(-1000, 1000)), { doc: "How soon the kernel kills it when memory is out." }),
-  limits: key(limits, {
-    doc: "Resource limits (setrlimit(2)): a number, unlimited, or soft and hard.",
-    examples: [{ nofile: 4096 }],
-  }),
-  output: key(scalarOf(word(["inherit", "prefix", "json"])), {
-    doc: "inherit: the service writes to the container's output itself; prefix: its lines pass through and begin with its name; json: they become JSON lines.",
-    default: "inherit" as const,
-  }),
-  tty: key(scalarOf(flag), { doc: "Give the service the container's terminal. Only for main.", default: false }),
-  upgrade: key(serviceUpgrade, { doc: "What an upgrade does with the service." }),
-});
+    type: key(scalarOf(word(["long-running", "oneshot"])), {
+      doc: "A oneshot runs to its end and has then completed; all else is expected to stay.",
+      default: "long-running" as const,
+    }),
+    dependsOn: key(
+      either({
+        list: listOf(serviceName, "a list of services"),
+        map: mapOf(nullable(scalarOf(condition)), "a map of services to conditions", nameRule),
+      }),
+      {
+        also: ["after", "requires", "needs", "depends"],
+        doc: "Services that come first, with what is awaited of them: started, ready, healthy (ready, and its liveness probe passes), completed (exit code 0). As a list: ready, for a oneshot completed. Stopping goes the other way round.",
+        examples: [{ migrate: "completed", cache: "ready" }, ["migrate", "cache"]],
+      },
+    ),
+    listeners: key(listOf(listenerName, "a list of listeners"), {
+      also: ["ports", "sockets", "listen"],
+      doc: "Names of the sockets the service gets, as file descriptors 3, 4, ... in this order (sd_listen_fds(3)).",
+      examples: [["http"]],
+    }),
+    instances: key(scalarOf(count(1, 1024)), {
+      also: ["replicas", "processes", "numprocs", "scale", "threads"],
+      doc: "Number of equal processes, which share the listeners.",
+      defaultText: "1; pingora's threads for a service with listeners",
+    }),
+    readinessProbe: key(readinessProbe, {
+      also: ["healthcheck", "readiness"],
+      doc: "When the service is ready. Without one it is ready once it runs.",
+    }),
+    livenessProbe: key(livenessProbe, {
+      also: ["liveness", "watchdog"],
+      doc: "A service that fails it is stopped and started again by its restart policy.",
+    }),
+    startupProbe: key(livenessProbe, { doc: "Until it passes, the other probes are not asked." }),
+    startTimeoutSeconds: key(scalarOf(seconds()), {
+      doc: "A service not ready within this time is stopped, as if it had failed. 0: wait for ever; /readyz says so.",
+      default: 0,
+      unit: "s",
+    }),
+    restart: key(either({ scalar: policy, map: restart }), { doc: "Restarts. The policy may stand here directly." }),
+    stop: key(either({ map: stop }), { doc: "How the service is ended." }),
+    onFailure: key(scalarOf(word(["shutdown", "restart", "ignore"])), {
+      doc: "What happens when it failed for good: shutdown ends the container, restart goes on trying beyond the limit, ignore leaves it failed.",
+      defaultText: "shutdown when required, else ignore",
+    }),
+    required: key(scalarOf(flag), { doc: "Counts for /readyz.", default: true }),
+    user: key(identity("user"), {
+      also: ["uid", "runasuser"],
+      doc: "User to run as, by name or number; name:group is possible.",
+      defaultText: "pingora's user, else as pingora-entry",
+    }),
+    group: key(identity("group"), {
+      also: ["gid", "runasgroup"],
+      doc: "Primary group.",
+      defaultText: "that of the user in /etc/passwd",
+    }),
+    env: key(envShape, {
+      also: ["environment"],
+      doc: "Environment variables, added to those pingora-entry was given. null removes one.",
+      examples: [{ NODE_ENV: "production", DEBUG: null }],
+      secret: true,
+    }),
+    envFiles: key(envFilesShape, { doc: "Files of NAME=value lines, read before env." }),
+    workingDirectory: key(scalarOf(path), {
+      also: ["workdir", "cwd", "dir", "directory"],
+      doc: "Directory to start in.",
+      defaultText: "pingora's working_directory, else the container's",
+    }),
+    umask: key(scalarOf(mode), { doc: "File mode creation mask, octal." }),
+    nice: key(scalarOf(count(-20, 19)), { doc: "CPU priority." }),
+    oomScoreAdj: key(scalarOf(count(-1000, 1000)), { doc: "How soon the kernel kills it when memory is out." }),
+    limits: key(limits, {
+      also: ["ulimits", "rlimits"],
+      doc: "Resource limits (setrlimit(2)): a number, unlimited, or soft and hard.",
+      examples: [{ nofile: 4096 }],
+    }),
+    output: key(scalarOf(word(["inherit", "prefix", "json"])), {
+      also: ["logging", "stdout", "stderr"],
+      doc: "inherit: the service writes to the container's output itself; prefix: its lines pass through and begin with its name; json: they become JSON lines.",
+      default: "inherit" as const,
+    }),
+    tty: key(scalarOf(flag), { doc: "Give the service the container's terminal. Only for main.", default: false }),
+    upgrade: key(serviceUpgrade, { doc: "What an upgrade does with the service." }),
+  },
+  {
+    image: "a service is a program of this container, not an image",
+    build: "a service is a program of this container, not an image",
+  },
+);
 
 export type WrittenService = ObjectOf<(typeof service)["keys"]>;
 export type WrittenUpgrade = ObjectOf<(typeof serviceUpgrade)["keys"]>;

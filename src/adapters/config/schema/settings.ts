@@ -35,6 +35,7 @@ const token: Format<string> = {
 export const settings = {
   shutdown: object("shutdown", {
     gracePeriodSeconds: key(scalarOf(seconds(0.1)), {
+      also: ["timeout", "terminationgraceperiodseconds"],
       doc: "What the pod grants from the first of preStop and SIGTERM to SIGKILL; keep it equal to terminationGracePeriodSeconds.",
       defaultText: "30; lame duck + pingora's grace_period_seconds + reserve when that is given",
       unit: "s",
@@ -58,6 +59,7 @@ export const settings = {
   }),
   admin: object("admin", {
     tcp: key(scalarOf(addressOrOff), {
+      also: ["port", "address", "listen", "metrics"],
       doc: "Address of the read-only endpoints /livez, /readyz, /startupz, /metrics, /status; off for none.",
       default: "0.0.0.0:9090",
     }),
