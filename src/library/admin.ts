@@ -1,29 +1,26 @@
-import { createServer } from "node:http";
-import { liveness, readiness } from "../core/views.js";
-import type { BoundListener, Control } from "../runtime/ports.js";
+import { type Admin, openAdmin as open } from "../adapters/http/open-admin.js";
+import { createMetrics } from "../adapters/metrics/create-metrics.js";
+import type { EventTally } from "../adapters/metrics/event-tally.js";
+import type { Plan } from "../core/plan.js";
+import { build } from "../core/version.js";
+import type { Clock, Control, Log, OutputHistory } from "../runtime/ports.js";
 
-export async function openAdmin({
-  listeners,
-  control,
-}: {
-  listeners: ReadonlyMap<string, BoundListener>;
-  control: Control;
-}) {
-  const server = createServer((request, response) => {
-    if (request.url === "/status") return response.end(JSON.stringify(control.snapshot()));
-    if (request.url === "/prestop")
-      return void control.prestop(new AbortController().signal).then(() => response.end("drained\n"));
-    const view = request.url?.startsWith("/readyz") ? readiness(control.snapshot()) : liveness(control.snapshot());
-    response.statusCode = view.ok ? 200 : 503;
-    response.end(view.checks.map((c) => `[${c.ok ? "+" : "-"}]${c.name} ${c.reason}\n`).join(""));
-  });
-  const fd = listeners.get("admin/control")?.fd;
-  await new Promise<void>((done) => server.listen({ fd }, done));
-  return {
-    close: () =>
-      new Promise<void>((done) => {
-        server.close(() => done());
-        server.closeAllConnections();
-      }),
-  };
+export interface AdminWorld {
+  readonly plan: Plan;
+  readonly tcpFd: number | undefined;
+  readonly controlFd: number | undefined;
+  readonly control: Control;
+  readonly history: OutputHistory;
+  readonly tally: EventTally;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** bytes of each output that nobody read */
+  readonly dropped: () => Record<string, number>;
+}
+
+/** The endpoints with all they load (fastify, prom-client): a bundle of its own, loaded after the first services were started. */
+export function openAdmin({ tally, dropped, ...world }: AdminWorld): Promise<Admin> {
+  const { control, clock } = world;
+  const metrics = createMetrics({ snapshot: () => control.snapshot(), tally, build, wall: clock.wall, dropped });
+  return open({ ...world, renderMetrics: (accept) => metrics.render(accept) });
 }

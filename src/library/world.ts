@@ -4,6 +4,8 @@ import { systemClock } from "../adapters/clock/clock.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
+import { EventTally } from "../adapters/metrics/event-tally.js";
+import { native } from "../adapters/native/addon.js";
 import { createProber } from "../adapters/probes/prober.js";
 import { passListeners } from "../adapters/sockets/pass.js";
 import { createSockets } from "../adapters/sockets/sockets.js";
@@ -17,7 +19,6 @@ import { inProcessBody } from "../runtime/in-process-body.js";
 import type { Init } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
 import { ServerRun } from "../runtime/server-run.js";
-import type { StopFacts } from "../runtime/service-set.js";
 import { farewell } from "./farewell.js";
 import type { ServiceContext } from "./service.js";
 
@@ -78,7 +79,7 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
     log,
     notifyDirectories: notifyDirectories(runtimeDirectory),
   });
-  const stopped: StopFacts[] = [];
+  const tally = new EventTally();
 
   const run: ServerRun = new ServerRun({
     plan,
@@ -111,11 +112,17 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
     adminListeners: adminListeners(plan),
     openAdmin: async (listeners, control) => {
       const { openAdmin } = await import("./admin.js");
-      return openAdmin({ plan, listeners, control, history, stopped, log, clock });
+      const [tcpFd, controlFd] = [adminListenerNames.tcp, adminListenerNames.control].map(
+        (name) => listeners.get(name)?.fd,
+      );
+      const dropped = () => ({ stdout: outputs.stdout.dropped, stderr: outputs.stderr.dropped });
+      return openAdmin({ plan, tcpFd, controlFd, control, history, tally, log, clock, dropped });
     },
-    stopped: (facts) => stopped.push(facts),
+    stopped: (facts) => tally.stopped(facts),
+    closeFd: (fd) => native().close(fd),
     farewell: (snapshot) => farewell(snapshot, plan, log),
   });
+  run.store.subscribe(tally);
   phase = () => run.store.snapshot.phase;
   return { run, signalsComeFromInit: adopted !== undefined, close: (code) => init.exit(code) };
 }

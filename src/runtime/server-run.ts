@@ -43,6 +43,8 @@ export interface ServerParts {
     listeners: ReadonlyMap<string, BoundListener>,
     control: Control,
   ) => Promise<{ close(): Promise<void> }>;
+  /** for what an earlier supervisor held and nobody wants any more */
+  readonly closeFd: (fd: number) => void;
   /** told how each process ended */
   readonly stopped: (facts: StopFacts) => void;
   /** the very last words, before the exit code is given to the init */
@@ -279,10 +281,18 @@ export class ServerRun {
       const posted = this.#failed(phase, error);
       this.#inbox.post(posted.event, posted.cause);
     });
-    for (const { id, exit } of this.#services.resume(saved.instances, saved.held, init.recovered.children)) {
+    const { strays, resumed } = this.#services.resume(saved.instances, saved.held, init.recovered.children);
+    for (const { id, exit } of strays) {
       // a probe's process, a stop command's, or one whose exit is on record already
       if (exit === undefined) void init.signal(id, "SIGKILL", "tree");
       init.forget(id);
+    }
+    for (const [name, fd] of init.recovered.held) {
+      // a pipe or socket of a life that is over
+      const [kind, id = ""] = name.split(":");
+      if (kind !== "wire" || resumed.has(id)) continue;
+      init.release(name);
+      this.#parts.closeFd(fd);
     }
     this.#changed();
     if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();

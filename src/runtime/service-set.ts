@@ -104,12 +104,13 @@ export class ServiceSet {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
   }
 
-  /** Returns the children that belong to no instance (any more). */
+  /** `strays` are the children that belong to no instance (any more), `resumed` the ids of those that do. */
   resume(
     records: Readonly<Record<string, InstanceRecord>>,
     held: readonly string[],
     children: Recovered["children"],
-  ): Recovered["children"] {
+  ): { readonly strays: Recovered["children"]; readonly resumed: ReadonlySet<string> } {
+    const resumed = new Set<string>();
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
@@ -119,12 +120,15 @@ export class ServiceSet {
         const { state } = record.fold;
         const id = instance.idOf(record);
         const child = isUp(state) || state.name === "Stopping" ? byId.get(id) : undefined;
-        if (child !== undefined) byId.delete(id);
+        if (child !== undefined) {
+          byId.delete(id);
+          resumed.add(id);
+        }
         const exit = child?.exit?.status;
         instance.resume(record, child && { pid: child.pid, ...(exit === undefined ? {} : { exit }) });
       }
     }
-    return [...byId.values()];
+    return { strays: [...byId.values()], resumed };
   }
 
   /** From now on every service starts as soon as its dependencies allow. */

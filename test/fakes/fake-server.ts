@@ -122,6 +122,7 @@ export class FakeServer {
       adminListeners: [],
       openAdmin: () => Promise.resolve({ close: () => Promise.resolve() }),
       stopped() {},
+      closeFd() {},
       farewell: () => Promise.resolve(),
     });
     this.run.store.subscribe({ transition: (transition) => this.transitions.push(transition) });
