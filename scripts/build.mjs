@@ -1,5 +1,5 @@
 // Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs and the code caches of the running Node.
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -82,10 +82,10 @@ export async function buildBundles() {
 }
 
 export function buildTypes() {
-  execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.types.json"], {
-    cwd: root,
-    stdio: "inherit",
-  });
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const tsc = spawnSync(process.execPath, [compiler, "-p", "tsconfig.types.json"], { cwd: root, encoding: "utf8" });
+  if (tsc.status !== 0) throw new Error(`the types do not compile:
+${tsc.stdout}${tsc.stderr}`);
 }
 
 export const cachesAreFresh = () => {

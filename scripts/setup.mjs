@@ -11,6 +11,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(1);
 }
 
+process.on("uncaughtException", (error) => {
+  console.error(`failed\ncannot set up: ${error.message}`);
+  process.exit(1);
+});
+
 function step(name, fresh, make) {
   if (fresh()) return quiet ? undefined : console.log(`  ${name}: up to date`);
   process.stdout.write(`  ${name} ... `);

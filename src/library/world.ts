@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../adapters/clock/clock.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
+import { exactEnvironment } from "../adapters/init/exact-environment.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
@@ -68,6 +69,7 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
   const outputs = { stdout: boundedWriter(1), stderr: boundedWriter(2) };
   let phase: () => string = () => "Setup";
   const log = createLog({ ...plan.log, writer: outputs.stderr, fields: () => ({ phase: phase() }) });
+  const env = exactEnvironment(process.env);
   const exits = new ExitRouter();
   const history = new OutputMemory();
   const runtimeDirectory = plan.admin.socket === "" ? "/run/pingora-entry" : dirname(plan.admin.socket);
@@ -102,7 +104,7 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
           bound: Parameters<typeof passListeners>[2],
           taken: readonly number[],
         ) => passListeners(argv, env, bound, { known: listeners.values(), taken });
-        return processBody(service, service.process, { init, wiring, env: process.env, listeners, pass }, exits);
+        return processBody(service, service.process, { init, wiring, env, listeners, pass }, exits);
       }
       const task = tasks.get(service.name);
       if (task === undefined) throw new TypeError(`service "${service.name}" has neither a process nor a task`);
