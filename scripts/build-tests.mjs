@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as esbuild from "esbuild";
+import { defines } from "./build.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 
@@ -33,7 +34,7 @@ export async function buildTests(select) {
     loader: { ".html": "text" },
     outExtension: { ".js": ".mjs" },
     logLevel: "warning",
-    define: { "process.env.PINGORA_ENTRY_BUNDLED": '"test"' },
+    define: { ...defines(), "process.env.PINGORA_ENTRY_BUNDLED": '"test"' },
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },

@@ -10,18 +10,21 @@ import { columns, listenerWords, needsWords, readyWords, secondsWords } from "./
 
 const usage = `usage: pingora-entry check [-c FILE|DIR]... [--json] [-- CMD ARGS...]
 
-Reads the configuration as a start would and prints what would happen: the waves in which services start, the listeners, and the shutdown
-plan with its sum. Every problem is printed with its place. Nothing is started, bound or written.
+Reads the configuration as a start would and prints what would happen: the waves
+in which services start, the listeners, and the shutdown plan with its sum. Every
+problem is printed with its place. Nothing is started, bound or written.
 
-  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a directory is read in name order)
+  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
+                        directory is read in name order)
       --json            for programs: { "valid": true|false, ... }
 
-Exit code: 0 when the configuration can be used (there may be warnings), 78 when it cannot.
+Exit code: 0 when the configuration can be used (there may be warnings), 78 when
+it cannot.
 `;
 
 export const checkCommand: Command = {
   name: "check",
-  summary: "check the configuration; print the start waves and the shutdown plan",
+  summary: "check the configuration; print start waves and shutdown plan",
   usage,
   async run(args, io) {
     const { values, command } = parsePlanArgs("check", args, { json: { type: "boolean" } });

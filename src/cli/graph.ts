@@ -11,12 +11,16 @@ const formats: Readonly<Record<string, (plan: Plan) => string>> = {
   json: jsonGraph,
 };
 
-const usage = `usage: pingora-entry graph [-c FILE|DIR]... [--format text|dot|mermaid|json] [-- CMD ARGS...]
+const usage = `usage: pingora-entry graph [-c FILE|DIR]... [--format text|dot|mermaid|json]
+                           [-- CMD ARGS...]
 
-Prints which service waits for which, and for what of it. An arrow points from a service to the ones that wait for it.
+Prints which service waits for which, and for what of it. An arrow points from a
+service to the ones that wait for it.
 
-  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a directory is read in name order)
-  -f, --format FORMAT   text (default); dot for Graphviz; mermaid for Markdown; json for programs
+  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
+                        directory is read in name order)
+  -f, --format FORMAT   text (default); dot for Graphviz; mermaid for Markdown;
+                        json for programs
 
   pingora-entry graph --format dot | dot -Tsvg > services.svg
 `;

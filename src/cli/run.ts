@@ -13,14 +13,17 @@ const usage = `usage: pingora-entry [run] [options] [--] [CMD ARGS...]
 
 Runs the configured services in dependency order; CMD becomes the service "main".
 
-  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a directory is read in name order)
-  -t, --test            check the configuration and exit, as \`pingora-entry check\` does
+  -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
+                        directory is read in name order)
+  -t, --test            check the configuration and exit, as \`pingora-entry
+                        check\` does
   -d, --daemon          detach from the terminal
-  -u, --upgrade         take the sockets over from the running instance (not in this version)
+  -u, --upgrade         take the sockets over from the running instance (not in
+                        this version)
 
 Without -c: PINGORA_ENTRY_CONF, or /etc/pingora-entry/config.yaml when it exists.
 Options beat PINGORA_ENTRY_... variables, which beat files, which beat defaults.
-With nothing configured, \`pingora-entry [wrap options] -- CMD\` is an init for one command; see its --help.
+With nothing configured it is an init for CMD: see pingora-entry help wrap.
 `;
 
 /** The composition root: configuration -> Server -> run. */

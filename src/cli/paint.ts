@@ -1,0 +1,37 @@
+const codes = { red: "31", green: "32", yellow: "33", bold: "1", dim: "2" } as const;
+
+export type Colour = keyof typeof codes;
+
+/** The text in a colour, or as it is where colours are not welcome. */
+export function paint(text: string, colour: Colour | undefined, welcome: boolean): string {
+  return welcome && colour !== undefined && text !== "" ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text;
+}
+
+export interface Cell {
+  readonly text: string;
+  readonly colour?: Colour | undefined;
+}
+
+/** Columns two blanks apart. `width` cuts the last column so that no line is longer; undefined: nothing is cut. */
+export function table(rows: readonly (readonly Cell[])[], colours: boolean, width?: number): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [column, { text }] of row.slice(0, -1).entries())
+      widths[column] = Math.max(widths[column] ?? 0, text.length);
+  }
+  return rows.map((row) => {
+    let left = width ?? Number.POSITIVE_INFINITY;
+    const cells = row.map(({ text, colour }, column) => {
+      const last = column === row.length - 1;
+      const shown = last ? cut(text, left) : text;
+      left -= (widths[column] ?? 0) + 2;
+      return paint(shown, colour, colours) + (last ? "" : " ".repeat((widths[column] ?? 0) - shown.length));
+    });
+    return cells.join("  ").trimEnd();
+  });
+}
+
+function cut(text: string, width: number): string {
+  if (text.length <= width) return text;
+  return width < 2 ? "" : `${text.slice(0, width - 1)}…`;
+}

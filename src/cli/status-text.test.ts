@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { InstanceView, ServiceView, Snapshot } from "../core/snapshot.js";
+import { serviceChanges, transitionText } from "./status-changes.js";
+import { statusLines } from "./status-text.js";
+
+const now = 1_700_000_000_000;
+
+function instance(service: string, more: Partial<InstanceView> = {}): InstanceView {
+  return { id: `${service}/0`, state: "Ready", since: now - 60_000, pid: 17, reason: "", restarts: 0, ...more };
+}
+
+function service(name: string, more: Partial<ServiceView> = {}): ServiceView {
+  const state = more.state ?? "Ready";
+  return {
+    name,
+    type: "long-running",
+    required: true,
+    dependsOn: {},
+    listeners: [],
+    state,
+    since: now - 60_000,
+    reason: "",
+    ready: state === "Ready",
+    instances: [instance(name, { state })],
+    restartsByReason: {},
+    wave: 0,
+    ...more,
+  };
+}
+
+function snapshot(more: Partial<Snapshot> = {}): Snapshot {
+  return {
+    revision: 1,
+    phase: "Running",
+    phaseSince: now - 7_265_000,
+    startedAt: now - 7_270_000,
+    generation: 1,
+    release: "",
+    version: "0.1.0",
+    pid: 7,
+    services: [],
+    listeners: [],
+    orphansReaped: 0,
+    supervisorRestarts: 0,
+    readyDuringDrain: false,
+    ...more,
+  };
+}
+
+const plain = { now, colours: false };
+
+test("statusLines shows every service with what an operator asks first", () => {
+  const services = [
+    service("migrate", {
+      type: "oneshot",
+      state: "Stopped",
+      ready: true,
+      reason: "exit code 0",
+      instances: [{ id: "migrate/0", state: "Stopped", since: now - 7_000_000, reason: "exit code 0", restarts: 0 }],
+    }),
+    service("cache"),
+    service("web", {
+      state: "Backoff",
+      since: now - 800,
+      reason: "exit code 1",
+      instances: [instance("web", { state: "Backoff", reason: "exit code 1", restarts: 3, until: now + 1_240 })],
+    }),
+    service("tail", {
+      required: false,
+      state: "Starting",
+      reason: "readiness probe: connection refused on 127.0.0.1:1",
+      instances: [
+        instance("tail", {
+          state: "Starting",
+          restarts: 1,
+          lastExit: { code: 137, signal: "SIGKILL", at: now - 61_000 },
+        }),
+      ],
+    }),
+  ];
+  const listeners = [{ name: "http", address: "tcp 0.0.0.0:8080", services: ["web"] }];
+  assert.deepEqual(statusLines(snapshot({ services, listeners, orphansReaped: 1, supervisorRestarts: 2 }), plain), [
+    "Running for 2h1m, not ready",
+    "pingora-entry 0.1.0, supervisor pid 7, up 2h1m, 2 supervisor restarts, 1 orphan reaped",
+    "",
+    "SERVICE  STATE     READY          RESTARTS  PID  SINCE  REASON",
+    "migrate  Stopped   yes            0         -    1m     exit code 0",
+    "cache    Ready     yes            0         17   1m",
+    "web      Backoff   no             3         17   0.8s   exit code 1; again in 1.2s",
+    "tail     Starting  no (optional)  1         17   1m     readiness probe: connection refused on 127.0.0.1:1; last death of SIGKILL, 1m1s ago",
+    "",
+    "LISTENER  ADDRESS           SERVICES",
+    "http      tcp 0.0.0.0:8080  web",
+  ]);
+});
+
+test("statusLines shows the instances of a service that has several", () => {
+  const instances = [
+    instance("web"),
+    instance("web", { id: "web/1", state: "Failed", reason: "exit code 1", restarts: 5 }),
+  ];
+  const lines = statusLines(snapshot({ services: [service("web", { state: "Failed", instances })] }), plain).slice(4);
+  assert.deepEqual(lines, [
+    "web      Failed  no     5         -    1m",
+    "  web/0  Ready          0         17   1m",
+    "  web/1  Failed         5         17   1m     exit code 1",
+  ]);
+});
+
+test("statusLines counts down the shutdown plan", () => {
+  const shutdown = {
+    cause: "SIGTERM",
+    requestedAt: now - 3_000,
+    deadlineAt: now + 21_000,
+    lameDuckUntil: now - 500,
+    waves: [
+      { services: ["web"], deadlineAt: now + 2_000, graceMs: 5_000, done: true },
+      { services: ["api", "worker"], deadlineAt: now + 8_000, graceMs: 6_000, done: false },
+      { services: ["db"], deadlineAt: now + 20_000, graceMs: 12_000, done: false },
+    ],
+    killed: ["web"],
+  };
+  const stopping = snapshot({ phase: "ShutdownGracePeriod", phaseSince: now - 2_000, shutdown });
+  assert.deepEqual(statusLines(stopping, plain).slice(2), [
+    "",
+    "stopping: SIGTERM, 3s ago; 21s left",
+    "  done                 web",
+    "  now   killed in 8s   api, worker",
+    "  then  killed in 20s  db",
+    "  had to be killed: web",
+  ]);
+  const duck = statusLines(
+    snapshot({ phase: "GracefulTerminate", shutdown: { ...shutdown, lameDuckUntil: now + 1_500, killed: [] } }),
+    plain,
+  );
+  assert.equal(duck[4], "  lame duck: serving on for 1.5s");
+  assert.ok(!duck.some((line) => line.startsWith("  now")));
+});
+
+test("statusLines never writes beyond the terminal, and cuts nothing where there is none", () => {
+  const reason = "x".repeat(300);
+  const services = [
+    service("web", { state: "Failed", reason, instances: [instance("web", { state: "Failed", reason })] }),
+  ];
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours take no columns
+  const bare = (line: string): string => line.replace(/\x1b\[\d*m/g, "");
+  for (const width of [40, 80, 120]) {
+    const lines = statusLines(snapshot({ services }), { now, colours: true, width }).map(bare);
+    for (const line of lines.slice(2)) assert.ok(line.length <= Math.max(width, 49), `${width}: ${line}`);
+  }
+  assert.ok(statusLines(snapshot({ services }), plain).some((line) => line.includes(reason)));
+});
+
+test("serviceChanges tells what is new since the last snapshot", () => {
+  const before = snapshot({ services: [service("a"), service("b", { state: "Starting", reason: "not asked yet" })] });
+  assert.deepEqual(serviceChanges(undefined, before), ["a: Ready", "b: Starting (not asked yet)"]);
+  assert.deepEqual(serviceChanges(before, before), []);
+  const after = snapshot({ services: [service("a"), service("b", { state: "Failed", reason: "exit code 1" })] });
+  assert.deepEqual(serviceChanges(before, after), ["b: Starting -> Failed (exit code 1)"]);
+  const again = snapshot({ services: [service("a"), service("b", { state: "Starting", reason: "HTTP 503" })] });
+  assert.deepEqual(serviceChanges(before, again), ["b: Starting (HTTP 503)"]);
+  assert.equal(
+    transitionText({ from: "Running", to: "GracefulTerminate", event: "Terminate", at: now }),
+    "phase Running -> GracefulTerminate (Terminate)",
+  );
+});
