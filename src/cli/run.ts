@@ -11,7 +11,8 @@ import type { Command, Io } from "./command.js";
 
 const usage = `usage: pingora-entry [run] [options] [--] [CMD ARGS...]
 
-Runs the configured services in dependency order; CMD becomes the service "main".
+Runs the configured services in dependency order; CMD becomes the service
+"main".
 
   -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
                         directory is read in name order)
