@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parse } from "yaml";
+import { loadPlan } from "../../src/adapters/config/load-plan.js";
+import { container, find, helms, lint, notes, render, skip, skipNotes } from "./helm.js";
+
+const shop = {
+  services: {
+    migrate: { command: ["./migrate"], type: "oneshot" },
+    cache: { command: ["cache"], dependsOn: ["migrate"], stop: { graceSeconds: 5 } },
+    web: { command: ["web"], dependsOn: { cache: "ready" }, listeners: ["http"], stop: { graceSeconds: 15 } },
+  },
+  listeners: { http: { tcp: "0.0.0.0:8080" }, dns: { udp: 5353 }, local: { unix: "/run/app/local.sock" } },
+};
+
+test("chart is tested when a helm is on the PATH", { skip }, () => assert.ok(helms.length > 0));
+
+for (const helm of helms) {
+  describe(`chart, ${helm}`, () => {
+    test("lint finds nothing, with and without services", () => {
+      for (const values of [{}, shop]) assert.ok(lint(helm, values).ok, lint(helm, values).stdout);
+    });
+
+    test("Deployment and container get the same grace from one value", () => {
+      for (const grace of [30, 47]) {
+        const outcome = render(helm, { ...shop, terminationGracePeriodSeconds: grace });
+        const { spec } = find(outcome, "Deployment").spec.template;
+        assert.equal(spec.terminationGracePeriodSeconds, grace);
+        const variable = "PINGORA_ENTRY_SHUTDOWN_GRACE_PERIOD_SECONDS";
+        const { value } = container(outcome).env.find(({ name }: { name: string }) => name === variable);
+        assert.equal(value, String(grace));
+      }
+    });
+
+    test("ConfigMap holds services, listeners and the rest as they were written", () => {
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
+      const config = { env: { MODE: "${MODE:-fast}" }, admin: { prestopToken: "abcdefghijklmnop" } };
+      const written = parse(find(render(helm, { ...shop, config }), "ConfigMap").data["config.yaml"]);
+      assert.deepEqual(written, {
+        ...shop,
+        env: config.env,
+        admin: { ...config.admin, tcp: "0.0.0.0:9090" },
+        shutdown: { lameDuckSeconds: 5, reserveSeconds: 1 },
+      });
+    });
+
+    test("ConfigMap is what pingora-entry accepts, with the same stop in the same order", {
+      skip: skipNotes(helm),
+    }, async () => {
+      for (const values of [{}, shop]) {
+        const outcome = render(helm, values);
+        const { env } = container(outcome);
+        const { plan } = await loadPlan({
+          texts: [{ name: "config.yaml", text: find(outcome, "ConfigMap").data["config.yaml"] }],
+          env: { KUBERNETES_SERVICE_HOST: "10.0.0.1", [env[0].name]: env[0].value },
+        });
+        assert.deepEqual(plan.shutdown, { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 });
+        const stops = [...notes(helm, values).matchAll(/ {2}stop ([^:\n]+)/g)].map(([, names = ""]) =>
+          names.split(", "),
+        );
+        assert.deepEqual(stops, [...plan.waves].reverse());
+      }
+    });
+
+    test("without services there is one that says hello", () => {
+      const written = parse(find(render(helm, {}), "ConfigMap").data["config.yaml"]);
+      assert.deepEqual(Object.keys(written.services), ["hello"]);
+    });
+
+    test("configFromImage makes no ConfigMap and mounts none", () => {
+      const outcome = render(helm, { configFromImage: true, service: { targetPort: 8080 } });
+      assert.equal(find(outcome, "ConfigMap"), undefined);
+      const mounts = container(outcome).volumeMounts.map(({ name }: { name: string }) => name);
+      assert.deepEqual(mounts, ["run", "tmp"]);
+    });
+
+    test("ports of listeners become ports of the container, and of the Service", () => {
+      const outcome = render(helm, shop);
+      assert.deepEqual(container(outcome).ports, [
+        { name: "admin", containerPort: 9090, protocol: "TCP" },
+        { name: "dns", containerPort: 5353, protocol: "UDP" },
+        { name: "http", containerPort: 8080, protocol: "TCP" },
+      ]);
+      assert.deepEqual(find(outcome, "Service").spec.ports, [
+        { name: "http", port: 80, targetPort: 8080, protocol: "TCP" },
+        { name: "admin", port: 9090, targetPort: "admin", protocol: "TCP" },
+      ]);
+    });
+
+    test("probes ask the admin port; without one, the native client", () => {
+      const asked = container(render(helm, shop));
+      assert.equal(asked.readinessProbe.httpGet.path, "/readyz");
+      assert.equal(asked.livenessProbe.httpGet.path, "/livez");
+      assert.equal(asked.startupProbe.httpGet.path, "/startupz");
+      const quiet = render(helm, { ...shop, admin: { port: 0 } });
+      const binary = "/opt/pingora-entry/pingora-entry";
+      assert.deepEqual(container(quiet).readinessProbe.exec.command, [binary, "healthcheck", "--ready"]);
+      assert.equal(parse(find(quiet, "ConfigMap").data["config.yaml"]).admin.tcp, "off");
+    });
+
+    test("preStop waits for the lame duck, and not much longer", () => {
+      const { command } = container(render(helm, { ...shop, shutdown: { lameDuckSeconds: 8 } })).lifecycle.preStop.exec;
+      assert.deepEqual(command, ["/opt/pingora-entry/pingora-entry", "prestop", "--timeout", "10"]);
+    });
+
+    test("every container is what the Pod Security Standard restricted asks for", () => {
+      const { objects } = render(helm, shop);
+      const pods = objects.flatMap(({ kind, spec }) =>
+        kind === "Pod" ? [spec] : kind === "Deployment" ? [spec.template.spec] : [],
+      );
+      assert.equal(pods.length, 2);
+      for (const { securityContext, containers } of pods) {
+        assert.equal(securityContext.runAsNonRoot, true);
+        assert.equal(securityContext.seccompProfile.type, "RuntimeDefault");
+        for (const { securityContext: own } of containers) {
+          assert.deepEqual(own, {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ["ALL"] },
+          });
+        }
+      }
+    });
+
+    test("a change of the configuration changes the pods, a change of the replicas does not", () => {
+      const template = (values: object) => JSON.stringify(find(render(helm, values), "Deployment").spec.template);
+      assert.notEqual(template(shop), template({ ...shop, config: { log: { level: "debug" } } }));
+      assert.equal(template(shop), template({ ...shop, replicaCount: 3 }));
+    });
+
+    test("selector labels are those of the pods and of the Service, whatever the names", () => {
+      const long = "x".repeat(80);
+      for (const values of [shop, { ...shop, fullnameOverride: long }, { ...shop, nameOverride: "other" }]) {
+        const outcome = render(helm, values);
+        const { selector, template } = find(outcome, "Deployment").spec;
+        assert.deepEqual(find(outcome, "Service").spec.selector, selector.matchLabels);
+        for (const [name, value] of Object.entries(selector.matchLabels))
+          assert.equal(template.metadata.labels[name], value);
+        for (const { metadata } of outcome.objects) assert.ok(metadata.name.length <= 63, metadata.name);
+      }
+    });
+
+    test("notes print the shutdown plan in stop order", { skip: skipNotes(helm) }, () => {
+      const text = notes(helm, shop);
+      assert.match(
+        text,
+        /5 s {2}lame duck.*15 s {2}stop web.*5 s {2}stop cache.*stop migrate: a share.*26 s {2}in sum, 4 s are left/s,
+      );
+    });
+
+    test("notes warn when almost nothing is left to share", { skip: skipNotes(helm) }, () => {
+      assert.match(
+        notes(helm, { ...shop, terminationGracePeriodSeconds: 26 }),
+        /WARNING: less than a second .* migrate/,
+      );
+    });
+
+    const refused: readonly [string, object, RegExp][] = [
+      [
+        "a stop that does not fit",
+        { ...shop, terminationGracePeriodSeconds: 20 },
+        /the stop needs 26 s \(lame duck 5 \+ web 15 \+ cache 5 \+ reserve 1\) but the pod grants 20 s/,
+      ],
+      [
+        "an unknown dependency",
+        { ...shop, services: { web: { command: ["web"], dependsOn: ["chache"] }, cache: { command: ["cache"] } } },
+        /services\.web\.dependsOn: unknown service "chache", there are: cache, web/,
+      ],
+      [
+        "a circle",
+        {
+          ...shop,
+          services: { a: { command: ["a"], dependsOn: ["b"] }, b: { command: ["b"], dependsOn: { a: "ready" } } },
+        },
+        /cannot order a, b: their dependsOn makes a circle/,
+      ],
+      [
+        "a Service that leads nowhere",
+        { ...shop, service: { listener: "web" } },
+        /there is no listener "web" .*dns, http, local/,
+      ],
+      ["a key that the configuration does not know", { ...shop, services: { web: { comand: ["web"] } } }, /comand/],
+      ["a value that the chart does not know", { ...shop, replicas: 2 }, /replicas/],
+      ["a second place for the grace", { ...shop, shutdown: { gracePeriodSeconds: 9 } }, /gracePeriodSeconds/],
+    ];
+    for (const [what, values, message] of refused) {
+      test(`${what} is refused with words`, () => {
+        const outcome = render(helm, values);
+        assert.ok(!outcome.ok);
+        assert.match(outcome.stderr, message);
+      });
+    }
+
+    test("main comes after all others when it says nothing", { skip: skipNotes(helm) }, () => {
+      const text = notes(helm, { ...shop, args: ["./server"] });
+      assert.match(text, /stop main: a share.*stop web.*stop cache/s);
+    });
+
+    test("a chain of 60 services is planned in its order", { skip: skipNotes(helm) }, () => {
+      const names = Array.from({ length: 60 }, (_, i) => `s${i}`);
+      const services = Object.fromEntries(
+        names.map((name, i) => [
+          name,
+          { command: ["x"], stop: { graceSeconds: 1 }, dependsOn: i === 0 ? [] : [`s${i - 1}`] },
+        ]),
+      );
+      const text = notes(helm, { ...shop, services, terminationGracePeriodSeconds: 70 });
+      const order = [...text.matchAll(/stop (s\d+)/g)].map(([, name]) => name);
+      assert.deepEqual(order, [...names].reverse());
+    });
+
+    test("kubeVersion admits what is current and refuses what is too old", () => {
+      assert.ok(render(helm, {}, ["--kube-version", "1.34.0"]).ok);
+      assert.ok(!render(helm, {}, ["--kube-version", "1.20.0"]).ok);
+    });
+  });
+}
