@@ -84,7 +84,8 @@ export async function buildBundles() {
 export function buildTypes() {
   const compiler = join(root, "node_modules/typescript/bin/tsc");
   const tsc = spawnSync(process.execPath, [compiler, "-p", "tsconfig.types.json"], { cwd: root, encoding: "utf8" });
-  if (tsc.status !== 0) throw new Error(`the types do not compile:
+  if (tsc.status !== 0)
+    throw new Error(`the types do not compile:
 ${tsc.stdout}${tsc.stderr}`);
 }
 

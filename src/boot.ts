@@ -31,7 +31,8 @@ function load(name: string): unknown {
   const script = new Script(source, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
   const module = { exports: {} };
   loaded.set(name, module.exports);
-  const bundles = (id: string): unknown => (id.startsWith("./") && id.endsWith(".cjs") ? load(id.slice(2)) : nodeRequire(id));
+  const bundles = (id: string): unknown =>
+    id.startsWith("./") && id.endsWith(".cjs") ? load(id.slice(2)) : nodeRequire(id);
   script.runInThisContext()(module.exports, bundles, module, filename, __dirname);
   loaded.set(name, module.exports);
   if (writeCache) {
