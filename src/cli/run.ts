@@ -22,7 +22,7 @@ Runs the configured services in dependency order; CMD becomes the service
   -u, --upgrade         take the sockets over from the running instance (not in
                         this version)
 
-Without -c: PINGORA_ENTRY_CONF, else /etc/pingora-entry/config.yaml if it exists.
+Without -c: PINGORA_ENTRY_CONF, or /etc/pingora-entry/config.yaml, if it exists.
 Options beat PINGORA_ENTRY_... variables, which beat files, which beat defaults.
 With nothing configured it is an init for CMD: see pingora-entry help wrap.
 `;
