@@ -19,7 +19,8 @@ export function readArguments<T extends Options>(name: string, args: readonly st
 
 function sentence(error: unknown, options: Options): string {
   const message = error instanceof Error ? error.message : String(error);
-  const option = /'(-[^\s',]+)/.exec(message)?.[1] ?? "";
+  // "Option '-n, --tail <value>' argument missing", "Unknown option '--jsn'"
+  const option = /'(?:-\w, )?(-[^\s',]+)/.exec(message)?.[1] ?? "";
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") {
     const near = suggest(option.replace(/^-+/, ""), Object.keys(options));

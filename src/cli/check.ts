@@ -11,8 +11,8 @@ import { columns, listenerWords, needsWords, readyWords, secondsWords } from "./
 const usage = `usage: pingora-entry check [-c FILE|DIR]... [--json] [-- CMD ARGS...]
 
 Reads the configuration as a start would and prints what would happen: the waves
-in which services start, the listeners, and the shutdown plan with its sum. Every
-problem is printed with its place. Nothing is started, bound or written.
+in which services start, the listeners, and the shutdown plan with its sum.
+Every problem is printed with its place. Nothing is started, bound or written.
 
   -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
                         directory is read in name order)

@@ -16,7 +16,7 @@ container's log.
   -f, --follow        stay and show new lines, until interrupted
   -n, --tail N        so many of the last lines at most (default 100)
   -t, --timestamps    begin every line with its time
-      --json          JSON objects: at (ms since 1970), service, id, stream, text
+      --json          JSON: at (ms since 1970), service, id, stream, text
       --socket PATH   control socket (default: PINGORA_ENTRY_ADMIN_SOCKET, else
                       /run/pingora-entry/control.sock)
 

@@ -16,8 +16,8 @@ export const prestopCommand = native({
   usage: `usage: pingora-entry prestop [--socket PATH] [--timeout SECONDS]
 
 Begins the lame duck of the running instance and returns when it is over: the
-endpoints have had time to forget this pod, and SIGTERM may come. For the preStop
-hook of a pod. Native, costs a millisecond.
+endpoints have had time to forget this pod, and SIGTERM may come. For the
+preStop hook of a pod. Native, costs a millisecond.
 
 ${socketUsage}
   --timeout SECONDS   how long to wait at most (default: as long as it takes)
@@ -69,8 +69,8 @@ With nothing configured, pingora-entry is an init for one command: it forwards
 signals, reaps orphans and exits with the command's code. No Node is started.
 
   --no-group                  signal the command only, not its process group
-  --rewrite FROM:TO           send TO when FROM is received, nothing when TO is 0
-                              (repeatable)
+  --rewrite FROM:TO           send TO when FROM is received, nothing when TO is
+                              0 (repeatable)
   --stop-delay SECONDS        wait between receiving SIGTERM and forwarding it
   --reap-grace SECONDS        what the command leaves behind has this long
                               between TERM and KILL (default 2)

@@ -52,7 +52,8 @@ export function operateCommand(
       return await forEachService(words, io, async (service) => {
         const from = performance.now();
         await client.operate(service, name, io.signal);
-        return `${done} (${durationText(performance.now() - from)})`;
+        const tookMs = performance.now() - from;
+        return tookMs < 100 ? done : `${done} after ${durationText(tookMs)}`;
       });
     },
   };

@@ -7,8 +7,8 @@ import { findCommand } from "./commands.js";
 export async function runCommand(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const io: Io = {
-    out: (text) => void tolerant(process.stdout).write(text),
-    err: (text) => void tolerant(process.stderr).write(text),
+    out: (text) => void tolerant(process.stdout, () => abort.abort()).write(text),
+    err: (text) => void tolerant(process.stderr, () => {}).write(text),
     env: process.env,
     // asked for late: the first look at process.stdout costs milliseconds that `run` should not wait for
     get colour() {
@@ -33,7 +33,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** A reader that went away (`| head`) is no error of ours. */
-function tolerant(stream: NodeJS.WriteStream): NodeJS.WriteStream {
-  return stream.listenerCount("error") > 0 ? stream : stream.on("error", () => {});
+/** A reader that went away (`| head`) is no error of ours, and nothing to go on for. */
+function tolerant(stream: NodeJS.WriteStream, gone: () => void): NodeJS.WriteStream {
+  return stream.listenerCount("error") > 0 ? stream : stream.on("error", gone);
 }

@@ -5,9 +5,9 @@ export const stopCommand = operateCommand("stop", "stopped", {
   usage: `usage: pingora-entry stop [--socket PATH] SERVICE...
 
 Stops services as configured (stop command, stop signals, grace, SIGKILL) and
-returns when they have ended. They stay stopped until they are started again. The
-services that depend on them go on; a required service that is stopped makes the
-instance not ready.
+returns when they have ended. They stay stopped until they are started again.
+The services that depend on them go on; a required service that is stopped makes
+the instance not ready.
 
 ${socketUsage}`,
 });
