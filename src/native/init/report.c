@@ -20,7 +20,7 @@ static char boot_id[33];
 static enum step step;
 static int sync_at;
 static unsigned supervisor;
-static bool ready;
+static bool ready, ever_greeted;
 static struct frame_text answer;
 static bool answer_waits;
 static int64_t orphans, orphans_told, orphans_next;
@@ -43,6 +43,7 @@ void report_init(bool pid1)
 void report_hello(unsigned restarts)
 {
     supervisor = restarts;
+    ever_greeted = true;
     step = WELCOME;
     sync_at = 0;
     ready = false;
@@ -62,6 +63,11 @@ void report_lost(void)
 bool report_has_greeted(void)
 {
     return step != SILENT;
+}
+
+bool report_has_ever_greeted(void)
+{
+    return ever_greeted;
 }
 
 void report_ready(void)

@@ -19,6 +19,8 @@ void report_hello(unsigned restarts);
 /* It is gone: nothing is owed to it. */
 void report_lost(void);
 bool report_has_greeted(void);
+/* This supervisor or an earlier one. */
+bool report_has_ever_greeted(void);
 
 /* From now on signals are told, too. */
 void report_ready(void);

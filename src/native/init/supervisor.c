@@ -37,10 +37,9 @@ static char *const *given_environment;
 static bool enabled;
 static pid_t pid;
 static unsigned started; /* how many */
-static int64_t started_at, start_at, closed_at;
+static int64_t started_at, start_at, closed_at, died_at;
 static int64_t delay_ms;
 static bool killed;
-static bool ever_greeted;
 static int64_t deaths[DEATHS];
 static unsigned death_count;
 
@@ -128,14 +127,14 @@ static bool dies_too_often(int64_t now)
 
 void supervisor_ended(int status, int64_t now)
 {
-    ever_greeted = ever_greeted || report_has_greeted();
     pid = 0;
+    died_at = now;
     channel_close();
     report_lost();
     if (stop_has_begun())
         return;
     /* It found something wrong and said so before there was anything to supervise: to repeat that helps nobody. */
-    if (started == 1 && !ever_greeted && WIFEXITED(status)) {
+    if (started == 1 && !report_has_ever_greeted() && WIFEXITED(status)) {
         stop_as_last_resort(WEXITSTATUS(status), "the supervisor gave up", now);
         return;
     }
@@ -188,10 +187,18 @@ static void watch_living(int64_t now)
     say("the supervisor does not answer: SIGKILL");
 }
 
+/* How long a stop signal waits for a supervisor: from when both were there, the signal and the lack of one. */
+static int64_t last_resort_deadline(const struct waiting *stop)
+{
+    if (stop == NULL)
+        return INT64_MAX;
+    return (stop->received_at > died_at ? stop->received_at : died_at) + ANSWER_MS;
+}
+
 static void watch_dead(int64_t now)
 {
     const struct waiting *stop = inbox_stop();
-    if (stop != NULL && now >= stop->received_at + ANSWER_MS)
+    if (now >= last_resort_deadline(stop))
         stop_as_last_resort(128 + stop->number, "there is no supervisor", now);
     else if (now >= start_at || (stop != NULL && stop->received_at > started_at))
         start(now);
@@ -213,6 +220,6 @@ int64_t supervisor_deadline(void)
         return INT64_MAX;
     if (pid != 0)
         return killed ? INT64_MAX : answer_deadline();
-    const struct waiting *stop = inbox_stop();
-    return stop != NULL && stop->received_at + ANSWER_MS < start_at ? stop->received_at + ANSWER_MS : start_at;
+    int64_t last_resort = last_resort_deadline(inbox_stop());
+    return last_resort < start_at ? last_resort : start_at;
 }
