@@ -82,7 +82,7 @@ function reference(
     );
     return undefined;
   }
-  const value = around.env[name];
+  const value = Object.hasOwn(around.env, name) ? around.env[name] : undefined;
   if (value !== undefined && (value !== "" || separator === -1)) return value;
   if (separator !== -1) return expandText(inside.slice(separator + 2), around, refuse);
   const near = meant(suggest(name, Object.keys(around.env)));

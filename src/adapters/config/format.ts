@@ -139,7 +139,7 @@ export function word<const T extends string>(
         (candidate) => candidate === written || (typeof value === "boolean" && candidate === String(value)),
       );
       if (known !== undefined) return known;
-      const alias = aliases[written];
+      const alias = Object.hasOwn(aliases, written) ? aliases[written] : undefined;
       const near = alias === undefined ? meant(suggest(written, words)) : `write ${alias}`;
       return near === undefined ? undefined : new Refused(`${quote(written)} is not one of ${words.join(", ")}`, near);
     },

@@ -190,7 +190,7 @@ function noticeVariables(env: Readonly<Record<string, string | undefined>>, comp
     complaints.notice(
       { origin: { name }, offset: 0 },
       "",
-      "is no setting and was passed over",
+      `${name} is no setting and was passed over`,
       meant(`PINGORA_ENTRY_${near}`),
     );
   }

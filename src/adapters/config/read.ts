@@ -111,9 +111,10 @@ function readObject(
       unknown += 1;
       continue;
     }
+    // nothing, or a null that takes back what an earlier file said: as if it were not written
+    if (isNull(entry.value)) continue;
     const below = `${path}.${name}`;
     reading.places.set(below, entry);
-    if (isNull(entry.value)) continue;
     const value = readData(key.shape, entry.value, below, reading, key.secret === true);
     if (value !== undefined) result[name] = value;
   }
@@ -128,7 +129,8 @@ export function refuseUnknown(node: MapNode, shape: ObjectShape, path: string, c
     if (Object.hasOwn(shape.keys, name)) continue;
     const near = keyMeant(name, shape);
     const fallback = known.length <= 8 ? `known are ${known.join(", ")}` : undefined;
-    const hint = shape.absent?.[name] ?? meant(near) ?? fallback;
+    const absent = shape.absent !== undefined && Object.hasOwn(shape.absent, name) ? shape.absent[name] : undefined;
+    const hint = absent ?? meant(near) ?? fallback;
     complaints.problem(entry.key, path === "" ? name : `${path}.${name}`, "unknown key", hint);
   }
 }

@@ -31,7 +31,10 @@ function written(shape: ShapeData, value: unknown, secret: boolean, secrets: boo
     case "object":
       return mapValues(value as object, (name, inner) => {
         const key = shape.keys[name];
-        return key === undefined ? undefined : written(key.shape, inner, secret || key.secret === true, secrets);
+        // a written default can say more than one that is not: mode has no meaning for a TCP listener
+        return key === undefined || inner === key.default
+          ? undefined
+          : written(key.shape, inner, secret || key.secret === true, secrets);
       });
     case "either": {
       const way = Array.isArray(value) ? shape.list : typeof value === "object" ? shape.map : shape.scalar;

@@ -99,8 +99,8 @@ function written(root: MapNode, path: string, complaints: Complaints, places: Pl
   const entry =
     second === undefined ? outer : outer?.value.kind === "map" ? outer.value.entries.get(second) : undefined;
   if (entry === undefined) return undefined;
-  places.set(path, entry);
   if (isNull(entry.value)) return undefined;
+  places.set(path, entry);
   if (entry.value.kind === "scalar") return entry.value;
   const format = allSettings.find((candidate) => candidate.path === path)?.format;
   wrongKind(entry.value, path, format?.needs ?? "a single value", complaints);

@@ -1,7 +1,7 @@
 import type { ListenerSpec, ProbeAction, ProbeSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
-import { probeActions, type WrittenProbe } from "../schema/probe.js";
+import { livenessProbe, probeActions, readinessProbe, type WrittenProbe } from "../schema/probe.js";
 import { keyPlaceFor, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 
 export type ProbeKind = "readinessProbe" | "livenessProbe" | "startupProbe";
@@ -20,7 +20,7 @@ export function compileProbe(
   const given = probeActions.filter((action) => places.has(`${path}.${action}`) && written[action] !== false);
   const [, second] = given;
   // an unknown key says enough: it was meant to be the action
-  if (given.length === 0 && hasUnknown(path, places)) return undefined;
+  if (given.length === 0 && hasUnknown(kind, path, places)) return undefined;
   if (given.length !== 1) {
     const message = second === undefined ? "asks nothing" : `asks in more than one way: ${given.join(", ")}`;
     const known = kind === "readinessProbe" ? probeActions : probeActions.slice(0, 4);
@@ -53,9 +53,10 @@ export function compileProbe(
   };
 }
 
-function hasUnknown(path: string, places: Scene["places"]): boolean {
+function hasUnknown(kind: ProbeKind, path: string, places: Scene["places"]): boolean {
   const node = places.get(path)?.value;
-  return node?.kind === "map" && [...node.entries.keys()].some((name) => !places.has(`${path}.${name}`));
+  const { keys } = kind === "readinessProbe" ? readinessProbe : livenessProbe;
+  return node?.kind === "map" && [...node.entries.keys()].some((name) => !Object.hasOwn(keys, name));
 }
 
 function actionOf(

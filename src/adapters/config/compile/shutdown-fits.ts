@@ -59,9 +59,12 @@ export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | 
       parts.join(" + "),
     );
   }
+  const longRunning = new Set(plan.services.flatMap(({ name, type }) => (type === "long-running" ? [name] : [])));
   for (const wave of stopAtZero(plan).waves) {
-    if (wave.graceMs >= 1000 || waves.some(({ name }) => wave.services.includes(name))) continue;
-    const message = `only ${inSeconds(wave.graceMs)} are left to stop ${wave.services.join(", ")}`;
+    const running = wave.services.filter((name) => longRunning.has(name));
+    if (running.length === 0 || wave.graceMs >= 1000 || waves.some(({ name }) => wave.services.includes(name)))
+      continue;
+    const message = `only ${inSeconds(wave.graceMs)} are left to stop ${running.join(", ")}`;
     complaints.warning(
       place,
       "shutdown",

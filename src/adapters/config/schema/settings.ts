@@ -20,7 +20,8 @@ const autoFlag: Format<boolean | "auto"> = {
 const pathOrOff: Format<string | false> = {
   name: "path or off",
   needs: "an absolute path, or off",
-  parse: (written) => (written.value === false || written.text === "off" ? false : path.parse(written)),
+  parse: (written) =>
+    written.value === false || ["off", "false"].includes(written.text) ? false : path.parse(written),
   json: { anyOf: [path.json, { const: false }, { const: "off" }] },
 };
 

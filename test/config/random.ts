@@ -1,0 +1,26 @@
+/** Random choices that are the same for the same seed (mulberry32). */
+export interface Random {
+  /** in [0, 1) */
+  next(): number;
+  /** 0 ... limit - 1 */
+  below(limit: number): number;
+  pick<T>(from: readonly T[]): T;
+  chance(probability: number): boolean;
+}
+
+export function randomOf(seed: number): Random {
+  let state = seed;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  const below = (limit: number): number => Math.floor(next() * limit);
+  const pick = <T>(from: readonly T[]): T => {
+    const chosen = from[below(from.length)];
+    if (chosen === undefined) throw new Error("nothing to pick from");
+    return chosen;
+  };
+  return { next, below, pick, chance: (probability) => next() < probability };
+}
