@@ -1,143 +1,173 @@
-import { constants, fstatSync, openSync, readlinkSync, writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { native } from "../native/addon.js";
 import { type Watch, watch, writable } from "../native/watch.js";
+import { type Output, openOutput } from "./output.js";
 
-/** Writes to an output of this process that others write to as well; never blocks, never throws, holds a bounded amount. */
-export interface BoundedWriter {
-  /** takes the bytes. False: more is held back than is good; stop until `onceDrained` calls, or risk that it is dropped */
-  write(bytes: Uint8Array): boolean;
-  /** calls back once, when everything held back has been written */
-  onceDrained(resume: () => void): void;
-  /** writes what is held back, waiting at most `limitMs` for a reader */
-  flush(limitMs?: number): void;
-  /** bytes dropped so far because nobody read */
-  readonly dropped: number;
-  readonly colour: boolean;
+export interface WriterLimits {
+  /** more held back than this: writers should pause */
+  readonly enoughBytes: number;
+  /** more is never held back */
+  readonly mostBytes: number;
 }
 
-/** More than this is held back: writers should pause. */
-const enough = 64 * 1024;
-/** More is never held back. */
-const most = 1024 * 1024;
-/** POSIX: what a pipe that polls writable takes without blocking */
-const pipeBuffer = 4096;
+/** Between the two there is room for our own lines while the services' output is paused. */
+const defaults: WriterLimits = { enoughBytes: 64 * 1024, mostBytes: 1024 * 1024 };
 
-interface Output {
-  /** number of bytes taken; undefined: it would block */
-  send(bytes: Uint8Array): number | undefined;
-  readonly pollable: number | undefined;
-  /** the open file is others', too: its flags must stay as they are */
-  readonly shared: boolean;
+/** how often an output that cannot be watched is tried again */
+const retryMs = 50;
+
+/** A writer for fd 1 or 2. */
+export function boundedWriter(fd: number, limits: WriterLimits = defaults): BoundedWriter {
+  return new BoundedWriter(fd, limits);
 }
 
 /**
- * The flag O_NONBLOCK belongs to the open file, which every service that inherits our stdout shares: set there, their writes would fail with
- * EAGAIN. So a pipe or terminal is opened a second time, a socket is sent to with MSG_DONTWAIT, and a file never blocks anyway.
+ * Writes to an output of this process that others write to as well; never blocks, never throws. What is written is out when `write`
+ * returns, unless the reader is slow: then it is held back up to a limit, and what is beyond is dropped in whole pieces and counted.
+ * A reader that is gone costs what is written to it, and nobody's time.
  */
-function openOutput(fd: number): Output {
-  const stat = fstatSync(fd);
-  if (stat.isFile()) return { send: (bytes) => writeSync(fd, bytes), pollable: undefined, shared: true };
-  if (stat.isSocket()) return { send: (bytes) => native().sendmsg(fd, bytes, []), pollable: fd, shared: true };
-  try {
-    const own = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    return { send: (bytes) => nonBlocking(own, bytes), pollable: own, shared: false };
-  } catch {
-    // not ours to open (another user's pipe): small pieces, and only when it polls writable
-    return { send: (bytes) => nonBlocking(fd, bytes.subarray(0, pipeBuffer)), pollable: fd, shared: true };
-  }
-}
+export class BoundedWriter {
+  /** it is a terminal, and colours are wanted */
+  readonly colour: boolean;
+  readonly #limits: WriterLimits;
+  readonly #output: Output | undefined;
+  readonly #held: Uint8Array[] = [];
+  #size = 0;
+  #dropped = 0;
+  #lostLines = 0;
+  #gapWords: ((lines: number) => Uint8Array) | undefined;
+  #waiting: (() => void)[] = [];
+  #watch: Watch | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
-function nonBlocking(fd: number, bytes: Uint8Array): number | undefined {
-  try {
-    return writeSync(fd, bytes);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return undefined;
-    throw error;
-  }
-}
-
-/** A writer for fd 1 or 2. When the other end is gone, everything is dropped in silence: a log that nobody reads stops nobody. */
-export function boundedWriter(fd: number): BoundedWriter {
-  const held: Uint8Array[] = [];
-  const waiting: (() => void)[] = [];
-  let size = 0;
-  let dropped = 0;
-  let broken = false;
-  let watching: Watch | undefined;
-  let output: Output | undefined;
-  try {
-    output = openOutput(fd);
-  } catch {
-    broken = true;
+  constructor(fd: number, limits: WriterLimits) {
+    this.#limits = limits;
+    this.#output = tryOpen(fd);
+    this.colour = isatty(fd) && (process.env.NO_COLOR ?? "") === "";
   }
 
-  const drain = (): void => {
-    try {
-      for (let first = held[0]; first !== undefined && output !== undefined; first = held[0]) {
-        const sent = output.send(first);
-        if (sent === undefined) return;
-        size -= sent;
-        if (sent < first.length) held[0] = first.subarray(sent);
-        else held.shift();
-      }
-    } catch {
-      broken = true;
-      held.length = 0;
-      size = 0;
+  /** bytes dropped so far */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Takes the bytes. False: more is held back than is good; stop until `onceDrained` calls, or risk that it is dropped. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#size > 0 && this.#size + bytes.length > this.#limits.mostBytes) {
+      this.#drop(bytes);
+      return false;
     }
-  };
-  const resume = (): void => {
-    if (size > 0) return;
-    watching?.want(0);
-    for (const each of waiting.splice(0)) each();
-  };
-  const wait = (): void => {
-    if (output?.pollable === undefined) return;
-    watching ??= watch(output.pollable, writable, () => {
-      drain();
-      resume();
-    });
-    // watching makes an fd non-blocking
-    if (output.shared) native().setNonblock(output.pollable, false);
-    watching.keepAlive(false);
-    watching.want(writable);
-  };
+    const first = this.#size === 0;
+    if (first) this.#reportGap();
+    this.#hold(bytes);
+    if (first && this.#output?.onlyWhenWritable !== true) this.#drain();
+    if (this.#size > 0) this.#wait();
+    return this.#size < this.#limits.enoughBytes;
+  }
 
-  return {
-    write(bytes) {
-      if (broken) return true;
-      if (size + bytes.length > most) {
-        dropped += bytes.length;
-        return false;
+  /** Calls back once, when everything held back has been written. */
+  onceDrained(resume: () => void): void {
+    if (this.#size === 0) queueMicrotask(resume);
+    else this.#waiting.push(resume);
+  }
+
+  /** Says what to write, in their place, about lines that were dropped, as soon as there is room again. */
+  onGap(words: (lines: number) => Uint8Array): void {
+    this.#gapWords = words;
+  }
+
+  /** Writes what the reader takes at once; waits for nothing. */
+  flush(): void {
+    if (this.#output?.onlyWhenWritable !== true) this.#go();
+  }
+
+  /** Resolves when all is written, or `limitMs` later; the loop goes on meanwhile. */
+  finish(limitMs: number): Promise<void> {
+    this.flush();
+    if (this.#size === 0) return Promise.resolve();
+    this.#wait();
+    return new Promise((resolve) => {
+      const late = setTimeout(resolve, limitMs);
+      this.#waiting.push(() => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
+  }
+
+  #go(): void {
+    this.#drain();
+    if (this.#size <= this.#limits.enoughBytes / 2 && this.#reportGap()) this.#drain();
+    if (this.#size > 0) return;
+    this.#watch?.want(0);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  /** Writes until all is out or the reader takes no more; one piece where that is all that may be tried. */
+  #drain(): void {
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+      let sent: number | undefined = first.length;
+      try {
+        if (this.#output === undefined) this.#drop(first);
+        else sent = this.#output.send(first);
+      } catch {
+        // this reader is gone; a named pipe may get another one, so the next write tries again
+        this.#drop(first);
       }
-      held.push(bytes);
-      size += bytes.length;
-      if (held.length === 1) drain();
-      if (size > 0) wait();
-      return size < enough;
-    },
-    onceDrained(callback) {
-      if (size === 0) queueMicrotask(callback);
-      else waiting.push(callback);
-    },
-    flush(limitMs = 200) {
-      const limit = performance.now() + limitMs;
-      for (drain(); size > 0 && performance.now() < limit; drain())
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      resume();
-    },
-    get dropped() {
-      return dropped;
-    },
-    colour: isTerminal(fd) && (process.env.NO_COLOR ?? "") === "",
-  };
+      if (sent === undefined) return;
+      this.#size -= sent;
+      if (sent < first.length) this.#held[0] = first.subarray(sent);
+      else this.#held.shift();
+      if (this.#output?.onlyWhenWritable) return;
+    }
+  }
+
+  #hold(bytes: Uint8Array): void {
+    this.#held.push(bytes);
+    this.#size += bytes.length;
+  }
+
+  #drop(bytes: Uint8Array): void {
+    this.#dropped += bytes.length;
+    for (const byte of bytes) if (byte === 10) this.#lostLines += 1;
+  }
+
+  #reportGap(): boolean {
+    if (this.#lostLines === 0 || this.#gapWords === undefined) return false;
+    this.#hold(this.#gapWords(this.#lostLines));
+    this.#lostLines = 0;
+    return true;
+  }
+
+  #wait(): void {
+    if (this.#output?.pollable === undefined) return;
+    try {
+      this.#watch ??= watchOutput(this.#output, () => this.#go());
+      this.#watch.want(writable);
+    } catch {
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        this.#go();
+        if (this.#size > 0) this.#wait();
+      }, retryMs).unref();
+    }
+  }
 }
 
-/** By the name of the device: node:tty would load all of node:net, which a start without a terminal does not need. */
-function isTerminal(fd: number): boolean {
+function tryOpen(fd: number): Output | undefined {
   try {
-    return /^\/dev\/(pts\/|tty|console)/.test(readlinkSync(`/proc/self/fd/${fd}`));
+    return openOutput(fd);
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+function watchOutput({ pollable = -1, shared }: Output, ready: () => void): Watch {
+  const watching = watch(pollable, 0, ready);
+  // to be watched it was made non-blocking, for everybody who shares it
+  if (shared) native().setNonblock(pollable, false);
+  watching.keepAlive(false);
+  return watching;
 }
