@@ -1,28 +1,29 @@
-import { EntryError, type Problem, type Source } from "../../core/entry-error.js";
+import type { Problem, Source } from "../../core/entry-error.js";
 import type { ListenerSpec, Plan } from "../../core/plan.js";
-import { suggest } from "../../core/suggest.js";
 import { Accounts } from "./accounts.js";
 import { compileDependencies, compileWaves } from "./compile/dependencies.js";
 import { compileEnvironment } from "./compile/environment.js";
 import { compileListener } from "./compile/listener.js";
 import { judgeListeners } from "./compile/listeners-used.js";
 import { assemblePlan } from "./compile/plan.js";
-import { mainName, placeFor, type Scene } from "./compile/scene.js";
+import { mainName, type Scene } from "./compile/scene.js";
 import { compileService } from "./compile/service.js";
 import { refuseUnstoppable } from "./compile/shutdown-fits.js";
-import { type Gathered, gatherComplaints, meant } from "./complaints.js";
+import { gatherComplaints } from "./complaints.js";
 import { type ConfigFiles, realFiles } from "./config-files.js";
+import { failure } from "./failure.js";
+import { fingerprint } from "./fingerprint.js";
 import { configPaths, type NamedText, parseLayer, readFiles } from "./layers.js";
 import { mergeMaps } from "./merge.js";
-import { type ConfigNode, emptyMap, isNull, type MapNode, placeOf } from "./node.js";
+import { emptyMap, type MapNode, placeOf } from "./node.js";
 import { plainValue } from "./plain-value.js";
-import { type Places, type Reading, read } from "./read.js";
+import type { Places } from "./read.js";
 import type { WrittenListener } from "./schema/listener.js";
 import { pingoraIgnored } from "./schema/pingora.js";
-import { rootKeys, structures } from "./schema/root.js";
-import { service as serviceShape, type WrittenService } from "./schema/service.js";
-import { type AllSettings, allSettings, readSettings } from "./settings.js";
-import type { Shape } from "./shape.js";
+import type { WrittenService } from "./schema/service.js";
+import { type AllSettings, readSettings } from "./settings.js";
+import { readStructures } from "./structures.js";
+import { judgeTopLevel, noticeVariables } from "./top-level.js";
 
 /** What the command line says; nothing else of it concerns the configuration. */
 export interface LoadOptions {
@@ -155,136 +156,10 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   };
 }
 
-/** Unknown keys are mistakes; keys beginning with x- are the user's own (for anchors); pingora's other keys are named once. */
-function judgeTopLevel(root: MapNode, complaints: Gathered): void {
-  const ignored: string[] = [];
-  for (const [name, entry] of root.entries) {
-    if (rootKeys.includes(name)) {
-      if (Object.hasOwn(pingoraIgnored, name) && name !== "version") ignored.push(name);
-    } else if (!name.startsWith("x-")) {
-      const service = serviceLike(entry.value) ? "a service belongs under services" : undefined;
-      complaints.problem(entry.key, name, "unknown key", meant(suggest(name, rootKeys)) ?? service);
-    }
-  }
-  if (ignored.length === 0) return;
-  const place = root.entries.get(ignored[0] ?? "")?.key;
-  complaints.notice(place, "", `keys of pingora's that mean nothing here: ${ignored.join(", ")}`);
-}
-
-function serviceLike(node: ConfigNode): boolean {
-  return (
-    node.kind === "map" && Object.keys(serviceShape.keys).some((key) => key !== "listeners" && node.entries.has(key))
-  );
-}
-
-/** Kubernetes sets PINGORA_ENTRY_... itself for a Service of that name, so an unknown variable is no mistake; a near miss is worth a line. */
-function noticeVariables(env: Readonly<Record<string, string | undefined>>, complaints: Gathered): void {
-  const known = allSettings.map(({ variable }) => variable);
-  for (const name of Object.keys(env)) {
-    if (!name.startsWith("PINGORA_ENTRY_") || known.includes(name) || own.includes(name)) continue;
-    const near = suggest(
-      name.slice("PINGORA_ENTRY_".length),
-      known.map((variable) => variable.slice("PINGORA_ENTRY_".length)),
-    );
-    if (near === undefined) continue;
-    complaints.notice(
-      { origin: { name }, offset: 0 },
-      "",
-      `${name} is no setting and was passed over`,
-      meant(`PINGORA_ENTRY_${near}`),
-    );
-  }
-}
-
-/** Variables with a meaning that is no setting. */
-const own = ["CHANNEL", "ID", "HOME", "UPGRADE", "CONF", "SUPERVISOR"].map((name) => `PINGORA_ENTRY_${name}`);
-
-interface Structures {
-  readonly services: Readonly<Record<string, WrittenService>>;
-  readonly listeners: Readonly<Record<string, WrittenListener>>;
-  readonly env: Readonly<Record<string, string | null>> | readonly string[] | undefined;
-  readonly envFiles: string | readonly string[] | undefined;
-}
-
-function readStructures(root: MapNode, command: readonly string[], reading: Reading): Structures {
-  const { complaints, places } = reading;
-  const part = <T>(name: keyof typeof structures, shape: Shape<T>): T | undefined => {
-    const entry = root.entries.get(name);
-    if (entry === undefined || isNull(entry.value)) return undefined;
-    places.set(name, entry);
-    return read(shape, entry.value, name, reading);
-  };
-  const listeners = part("listeners", structures.listeners.shape as Shape<Record<string, WrittenListener>>) ?? {};
-  const services = part("services", structures.services.shape as Shape<Record<string, WrittenService>>) ?? {};
-  if (command.length > 0 && places.has(`services.${mainName}.command`)) {
-    const at = `services.${mainName}.command`;
-    complaints.problem(
-      placeFor(places, at),
-      at,
-      `main has a command here and on the command line (${command[0]})`,
-      "give one of them, or rename the service",
-    );
-  }
-  const commanded = command.length > 0 && services[mainName] === undefined ? withMain(services, reading) : services;
-  return {
-    listeners,
-    services: commanded,
-    env: part("env", structures.env.shape as Shape<NonNullable<Structures["env"]>>),
-    envFiles: part("envFiles", structures.envFiles.shape as Shape<NonNullable<Structures["envFiles"]>>),
-  };
-}
-
-/** main as the command line asks for it: a service with nothing but defaults. */
-function withMain(services: Structures["services"], reading: Reading): Structures["services"] {
-  const { places } = reading;
-  if (places.has(`services.${mainName}`)) return services;
-  const place = { origin: { name: "the command line" }, offset: 0 };
-  const node = emptyMap(place);
-  places.set(`services.${mainName}`, { key: place, value: node });
-  const main = read(serviceShape as Shape<WrittenService>, node, `services.${mainName}`, reading);
-  return main === undefined ? services : { ...services, [mainName]: main };
-}
-
 function ignoredOf(root: MapNode): Record<string, unknown> {
   return Object.fromEntries(
     [...root.entries]
       .filter(([name]) => Object.hasOwn(pingoraIgnored, name))
       .map(([name, { value }]) => [name, plainValue(value)]),
   );
-}
-
-function failure({ problems }: Gathered, texts: readonly NamedText[]): EntryError {
-  const at = (problem: Problem): readonly number[] => [
-    rank(problem, texts),
-    problem.source?.line ?? 0,
-    problem.source?.column ?? 0,
-  ];
-  const sorted = [...problems].sort((a, b) => {
-    const [left, right] = [at(a), at(b)];
-    return left.map((value, i) => value - (right[i] ?? 0)).find((difference) => difference !== 0) ?? 0;
-  });
-  const faulty = [...new Set(sorted.flatMap(({ source }) => (source?.line === undefined ? [] : [`"${source.name}"`])))];
-  const what = faulty.length === 0 || faulty.length > 3 ? "the configuration" : faulty.join(" and ");
-  const count = `${problems.length} ${problems.length === 1 ? "problem" : "problems"}`;
-  return new EntryError("config", `cannot use ${what}: ${count}`, { problems: sorted });
-}
-
-/** Files in their order, then variables and options. */
-function rank(problem: Problem, texts: readonly NamedText[]): number {
-  const index = texts.findIndex(({ name }) => name === problem.source?.name);
-  return index === -1 ? texts.length : index;
-}
-
-/** 53 bits are plenty to tell configurations apart; nothing secret is protected by it. */
-function fingerprint(text: string): string {
-  let a = 0xdeadbeef;
-  let b = 0x41c6ce57;
-  for (let i = 0; i < text.length; i++) {
-    const char = text.charCodeAt(i);
-    a = Math.imul(a ^ char, 2654435761);
-    b = Math.imul(b ^ char, 1597334677);
-  }
-  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
-  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
-  return (4294967296 * (2097151 & b) + (a >>> 0)).toString(16).padStart(14, "0");
 }

@@ -2,6 +2,7 @@ import type { RestartPolicy, RestartSpec, ServiceSpec } from "../../../core/plan
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
 import type { WrittenService } from "../schema/service.js";
+import { refusePlaceholders } from "./placeholders.js";
 import { compileProbe, type ProbeKind } from "./probe.js";
 import { compileProcess } from "./process.js";
 import { keyPlaceFor, mainName, ms, namesUnder, placeFor, type Scene } from "./scene.js";
@@ -56,6 +57,7 @@ export function compileService(
     },
   };
   refuseExclusive(spec, path, scene);
+  if (spec.process !== undefined) refusePlaceholders(spec.process, listeners, path, scene);
   return spec;
 }
 
@@ -117,9 +119,10 @@ function refuseExclusive(
     say("tty", `stdin cannot be the terminal and listener "${onStdin[0]}"`);
   const action = spec.readinessProbe?.action;
   if (action?.kind === "notify" && action.fd !== undefined) {
-    const end = 3 + spec.listeners.length - onStdin.length;
+    // systemd's numbers are 3, 4, ...; the others make way
+    const end = 3 + spec.listeners.filter((name) => listeners.get(name)?.passAs === "systemd").length;
     if (action.fd < end) {
-      const message = `file descriptor ${action.fd} is taken by a listener (3 to ${end - 1})`;
+      const message = `file descriptor ${action.fd} is taken by a listener`;
       say("readinessProbe.notify.fd", message, `write ${end} or more`);
     }
   }

@@ -1,0 +1,51 @@
+import { suggest } from "../../core/suggest.js";
+import { type Gathered, meant } from "./complaints.js";
+import type { ConfigNode, MapNode } from "./node.js";
+import { pingoraIgnored } from "./schema/pingora.js";
+import { rootKeys } from "./schema/root.js";
+import { service as serviceShape } from "./schema/service.js";
+import { allSettings } from "./settings.js";
+
+/** Unknown keys are mistakes; keys beginning with x- are the user's own (for anchors); pingora's other keys are named once. */
+export function judgeTopLevel(root: MapNode, complaints: Gathered): void {
+  const ignored: string[] = [];
+  for (const [name, entry] of root.entries) {
+    if (rootKeys.includes(name)) {
+      if (Object.hasOwn(pingoraIgnored, name) && name !== "version") ignored.push(name);
+    } else if (!name.startsWith("x-")) {
+      const service = serviceLike(entry.value) ? "a service belongs under services" : undefined;
+      complaints.problem(entry.key, name, "unknown key", meant(suggest(name, rootKeys)) ?? service);
+    }
+  }
+  if (ignored.length === 0) return;
+  const place = root.entries.get(ignored[0] ?? "")?.key;
+  complaints.notice(place, "", `keys of pingora's that mean nothing here: ${ignored.join(", ")}`);
+}
+
+function serviceLike(node: ConfigNode): boolean {
+  return (
+    node.kind === "map" && Object.keys(serviceShape.keys).some((key) => key !== "listeners" && node.entries.has(key))
+  );
+}
+
+/** Kubernetes sets PINGORA_ENTRY_... itself for a Service of that name, so an unknown variable is no mistake; a near miss is worth a line. */
+export function noticeVariables(env: Readonly<Record<string, string | undefined>>, complaints: Gathered): void {
+  const known = allSettings.map(({ variable }) => variable);
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith("PINGORA_ENTRY_") || known.includes(name) || own.includes(name)) continue;
+    const near = suggest(
+      name.slice("PINGORA_ENTRY_".length),
+      known.map((variable) => variable.slice("PINGORA_ENTRY_".length)),
+    );
+    if (near === undefined) continue;
+    complaints.notice(
+      { origin: { name }, offset: 0 },
+      "",
+      `${name} is no setting and was passed over`,
+      meant(`PINGORA_ENTRY_${near}`),
+    );
+  }
+}
+
+/** Variables with a meaning that is no setting. */
+const own = ["CHANNEL", "ID", "HOME", "UPGRADE", "CONF", "SUPERVISOR"].map((name) => `PINGORA_ENTRY_${name}`);
