@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { cutText, terminationMessage, writeTermination } from "../adapters/termination/termination-message.js";
+import { refusalMessage, terminationMessage, writeTermination } from "../adapters/termination/termination-message.js";
 import type { Plan } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
 import type { Log } from "../runtime/ports.js";
@@ -20,5 +20,5 @@ const defaultPath = "/dev/termination-log";
 
 /** The last words of a server that never began: the problems as they were printed. */
 export function writeTerminationMessage(text: string): void {
-  if (existsSync(defaultPath)) writeTermination(defaultPath, cutText(text));
+  if (existsSync(defaultPath)) writeTermination(defaultPath, refusalMessage(text));
 }

@@ -1,59 +1,100 @@
-import { writeFileSync } from "node:fs";
-import type { Snapshot } from "../../core/snapshot.js";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import type { ServiceView, Snapshot } from "../../core/snapshot.js";
 
 /** What Kubernetes keeps of a termination message. */
 const limitBytes = 4096;
+/** what one text may take of it */
+const longestText = 1024;
 
-/** The last words as one line of JSON: what ended the container, and how its services ended. Cut service by service, never in the middle. */
-export function terminationMessage(snapshot: Snapshot): string {
-  const { phase, exitCode, shutdown, services, startedAt } = snapshot;
-  const seconds = (from: number, to: number): number => Math.round((to - from) / 100) / 10;
-  const ended = Math.max(
-    shutdown?.requestedAt ?? startedAt,
-    ...services.flatMap(({ instances }) => instances.map(({ lastExit }) => lastExit?.at ?? 0)),
-  );
-  const all = services.map(({ name, state, instances }) => {
-    const last = instances.find(({ lastExit }) => lastExit !== undefined)?.lastExit;
-    return {
-      name,
-      state,
-      ...(last === undefined ? {} : { exitCode: last.code }),
-      ...(last?.signal === undefined ? {} : { signal: last.signal }),
-    };
-  });
-  // what failed or was killed is what people look for
-  const rank = (service: (typeof all)[number]): number =>
-    service.state === "Failed" ? 0 : (service.exitCode ?? 0) !== 0 ? 1 : 2;
-  const sorted = [...all].sort((a, b) => rank(a) - rank(b));
-  for (let kept = sorted.length; ; kept--) {
-    const text = JSON.stringify({
-      phase,
-      exitCode,
-      cause: (shutdown?.cause ?? "").slice(0, 1000),
-      killed: (shutdown?.killed ?? []).slice(0, 50),
-      seconds: shutdown === undefined ? 0 : seconds(shutdown.requestedAt, ended),
-      services: sorted.slice(0, kept),
-      ...(kept < sorted.length ? { more: sorted.length - kept } : {}),
-    });
-    if (Buffer.byteLength(text) <= limitBytes || kept === 0) return text;
-  }
+interface ServiceEnd {
+  readonly name: string;
+  readonly state: ServiceView["state"];
+  readonly exitCode?: number;
+  readonly signal?: string;
+  readonly reason?: string;
 }
 
-/** Plain text that fits: whole lines, as many as there is room for. */
-export function cutText(text: string): string {
-  if (Buffer.byteLength(text) <= limitBytes) return text;
-  const more = "...\n";
-  let kept = "";
-  for (const line of text.split(/(?<=\n)/)) {
-    if (Buffer.byteLength(kept + line + more) > limitBytes) break;
-    kept += line;
-  }
-  return kept + more;
+/**
+ * The last words as one line of JSON of at most 4096 bytes: what ended the container, and how its services ended, those first that people
+ * look for. What does not fit is left out service by service and counted in `more`.
+ */
+export function terminationMessage(snapshot: Snapshot): string {
+  const { phase, exitCode, shutdown, services, startedAt, release } = snapshot;
+  const exits = services.flatMap(({ instances }) => instances.map(({ lastExit }) => lastExit?.at ?? 0));
+  const requestedAt = shutdown?.requestedAt ?? startedAt;
+  const head = {
+    phase,
+    exitCode,
+    cause: cut(shutdown?.cause ?? "", longestText),
+    seconds: Math.round((Math.max(requestedAt, ...exits) - requestedAt) / 100) / 10,
+    ...(release === "" ? {} : { release: cut(release, 128) }),
+    killed: (shutdown?.killed ?? []).slice(0, 20).map((name) => cut(name, 64)),
+  };
+  return fitting(
+    head,
+    "services",
+    services.map(serviceEnd).sort((a, b) => rank(a) - rank(b)),
+  );
+}
+
+/** A refusal as one line of JSON: the first line of its text, and the problems that follow. */
+export function refusalMessage(text: string): string {
+  const [error = "", ...problems] = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const cuts = problems.map((problem) => cut(problem, longestText));
+  return fitting({ error: cut(error, longestText) }, "problems", cuts);
 }
 
 /** Leaves the last words where the kubelet looks for them. A file that cannot be written is no reason not to end. */
 export function writeTermination(path: string, text: string): void {
   try {
-    writeFileSync(path, text);
+    const { O_WRONLY, O_CREAT, O_TRUNC, O_NONBLOCK, O_NOCTTY } = constants;
+    const fd = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY, 0o644);
+    try {
+      writeSync(fd, text);
+    } finally {
+      closeSync(fd);
+    }
   } catch {}
+}
+
+function serviceEnd({ name, state, reason, instances }: ServiceView): ServiceEnd {
+  const exits = instances.flatMap(({ lastExit }) => (lastExit === undefined ? [] : [lastExit]));
+  const worst = exits.find(({ code }) => code !== 0) ?? exits[0];
+  const failed = state === "Failed" || (worst?.code ?? 0) !== 0;
+  return {
+    name: cut(name, 64),
+    state,
+    ...(worst === undefined ? {} : { exitCode: worst.code }),
+    ...(worst?.signal === undefined ? {} : { signal: worst.signal }),
+    ...(failed && reason !== "" ? { reason: cut(reason, 200) } : {}),
+  };
+}
+
+function rank({ state, exitCode = 0 }: ServiceEnd): number {
+  return state === "Failed" ? 0 : exitCode !== 0 ? 1 : 2;
+}
+
+function fitting(head: object, name: string, items: readonly unknown[]): string {
+  for (let kept = items.length; ; kept--) {
+    const more = kept < items.length ? { more: items.length - kept } : {};
+    const text = JSON.stringify({ ...head, [name]: items.slice(0, kept), ...more });
+    if (Buffer.byteLength(text) <= limitBytes || kept === 0) return text;
+  }
+}
+
+/** At most so many bytes of JSON, in whole characters. */
+function cut(text: string, bytes: number): string {
+  const size = (part: string): number => Buffer.byteLength(JSON.stringify(part)) - 2;
+  if (size(text) <= bytes) return text;
+  let kept = "";
+  let left = bytes - size("…");
+  for (const character of text) {
+    left -= size(character);
+    if (left < 0) break;
+    kept += character;
+  }
+  return `${kept}…`;
 }
