@@ -1,5 +1,5 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, unlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmdirSync, statSync, unlinkSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
 import { type NotifyWord, parseNotify } from "../../core/notify-message.js";
 import { native, type ReceivedMessage } from "../native/addon.js";
@@ -43,6 +43,7 @@ export function bindNotifySocket(
 }
 
 function bindBelow(directory: string, owner: NotifyOwner | undefined): { readonly fd: number; readonly path: string } {
+  if (owner !== undefined && !mayEnter(directory, owner)) throw new Error(`uid ${owner.uid} may not enter it`);
   // one level only: with `recursive`, Node loops for ever on what can never be made, as below /proc
   if (!existsSync(directory)) mkdirSync(directory);
   const own = mkdtempSync(join(directory, "notify-"));
@@ -65,6 +66,16 @@ function bindBelow(directory: string, owner: NotifyOwner | undefined): { readonl
     if (fd !== undefined) native().close(fd);
     remove(path);
     throw error;
+  }
+}
+
+/** Whether the owner gets to what lies below: search permission on the whole way. Groups beside the first are not looked at. */
+function mayEnter(directory: string, { uid, gid }: NotifyOwner): boolean {
+  for (let path = resolve(directory); ; path = dirname(path)) {
+    const { mode, uid: ofUser, gid: ofGroup } = statSync(existsSync(path) ? path : dirname(path));
+    const bit = ofUser === uid ? 0o100 : ofGroup === gid ? 0o010 : 0o001;
+    if (uid !== 0 && (mode & bit) === 0) return false;
+    if (path === "/") return true;
   }
 }
 

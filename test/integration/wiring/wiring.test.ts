@@ -211,7 +211,7 @@ describe("notify", () => {
   const words = (messages: readonly NotifyMessage[]): string[] =>
     messages.map((each) => (each.kind === "status" ? each.text : each.kind));
 
-  test("NOTIFY_SOCKET hears systemd-notify, python and node, each as a child of the service", async (t) => {
+  test("NOTIFY_SOCKET hears systemd-notify and a plain sender, and leaves neither waiting", async (t) => {
     const python = `import os,socket
 s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)
 s.sendto(b"STATUS=python\\nREADY=1\\nMAINPID=1",os.environ["NOTIFY_SOCKET"])`;
@@ -281,6 +281,17 @@ s.send(b"READY=1")`;
     );
     assert.deepEqual(warnings, []);
     wires.close();
+  });
+
+  test("NOTIFY_SOCKET is made where the service's user may go", { skip: root ? false : "needs root" }, async () => {
+    const closed = mkdtempSync(join(tmpdir(), "wires-"));
+    const { wiring } = bench({ notifyDirectories: [closed, join(closed, "run"), "/tmp"] });
+    const { ended, messages, wires } = run(wiring, wireSpec({ ...gate, identity: nobody }), ["python3", "-c", send]);
+    assert.equal(await ended, 0);
+    await eventually(() => assert.deepEqual(words(messages), ["ready"]));
+    assert.deepEqual(readdirSync(closed), []);
+    wires.close();
+    rmSync(closed, { recursive: true });
   });
 
   test("NOTIFY_SOCKET refuses a sender that runs as somebody else, once aloud", {
