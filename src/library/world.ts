@@ -21,6 +21,7 @@ import type { Init } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
 import { ServerRun } from "../runtime/server-run.js";
 import { farewell } from "./farewell.js";
+import { writePidFile } from "./pid-file.js";
 import type { ServiceContext } from "./service.js";
 
 export type EntryInit = Init;
@@ -65,6 +66,7 @@ type Task = (context: ServiceContext) => Promise<void>;
 export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, given?: Init): Promise<World> {
   const adopted = given ?? (await adoptInit());
   const init = adopted ?? (await startSpawner(join(import.meta.dirname, "pingora-entry")));
+  const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
   const clock = systemClock;
   const outputs = { stdout: boundedWriter(1), stderr: boundedWriter(2) };
   let phase: () => string = () => "Setup";
@@ -126,7 +128,11 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
   });
   run.store.subscribe(tally);
   phase = () => run.store.snapshot.phase;
-  return { run, signalsComeFromInit: adopted !== undefined, close: (code) => init.exit(code) };
+  const close = (code: number): void => {
+    removePidFile();
+    init.exit(code);
+  };
+  return { run, signalsComeFromInit: adopted !== undefined, close };
 }
 
 /** For the control socket and the sockets services notify us on. Nobody else looks into it. */
