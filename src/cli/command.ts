@@ -7,6 +7,8 @@ export interface Io {
   readonly colour: boolean;
   /** columns of the terminal, 80 elsewhere */
   readonly width: number;
+  /** rows of the terminal, for what is redrawn in place */
+  readonly height?: number;
   /** aborts on SIGINT and SIGTERM */
   readonly signal: AbortSignal;
 }

@@ -17,6 +17,9 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     get width() {
       return process.stdout.columns ?? 80;
     },
+    get height() {
+      return process.stdout.rows ?? 24;
+    },
     signal: abort.signal,
   };
   try {

@@ -71,7 +71,7 @@ function screenView(io: Io): View {
   let snapshot: Snapshot | undefined;
   const lines = (): string[] =>
     snapshot === undefined ? [] : statusLines(snapshot, { now: Date.now(), colours: true, width: io.width });
-  const draw = (): void => io.out(`\x1b[H${lines().join("\x1b[K\n")}\x1b[K\x1b[J`);
+  const draw = (): void => io.out(`\x1b[H${fit(lines(), io.height ?? 24).join("\x1b[K\n")}\x1b[K\x1b[J`);
   // durations and countdowns go on when nothing happens
   const ticker = setInterval(draw, 500);
   io.out("\x1b[?1049h\x1b[?25l");
@@ -87,4 +87,10 @@ function screenView(io: Io): View {
       if (snapshot !== undefined) io.out(`${lines().join("\n")}\n`);
     },
   };
+}
+
+/** A screen that is too small must not scroll: what is drawn next would land beside it. */
+function fit(lines: readonly string[], height: number): readonly string[] {
+  if (lines.length <= height) return lines;
+  return [...lines.slice(0, height - 1), `... and ${lines.length - height + 1} more lines`];
 }
