@@ -1,4 +1,5 @@
 import { missingCommands } from "../adapters/config/commands-found.js";
+import { impossibleIdentities } from "../adapters/config/identities-possible.js";
 import type { Loaded } from "../adapters/config/load-plan.js";
 import { EntryError, type Problem } from "../core/entry-error.js";
 import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
@@ -31,7 +32,11 @@ export const checkCommand: Command = {
     const json = values.json === true;
     try {
       const loaded = await loadForLooking(values.conf, command, io);
-      const warnings = [...loaded.warnings, ...missingCommands(loaded, io.env)];
+      const warnings = [
+        ...loaded.warnings,
+        ...missingCommands(loaded, io.env),
+        ...impossibleIdentities(loaded, process.getuid?.() ?? 0),
+      ];
       const stop = stopInPod(loaded);
       io.out(
         json

@@ -2,7 +2,8 @@
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   const bare = plain(word);
   let best: string | undefined;
-  let bestDistance = bare.length < 3 ? 1.5 : Math.max(2.1, Math.floor(bare.length / 3) + 0.5);
+  // one error in a short word, a third of the letters in a long one
+  let bestDistance = bare.length < 3 ? 1.5 : bare.length < 5 ? 2 : Math.max(2.1, Math.floor(bare.length / 3) + 0.5);
   for (const candidate of candidates) {
     const distance = likeness(bare, plain(candidate), bestDistance);
     if (distance < bestDistance) {
