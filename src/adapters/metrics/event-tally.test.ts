@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { serviceView, snapshotOf } from "../../../test/integration/http/stage.js";
+import type { InstanceView, ServiceView } from "../../core/snapshot.js";
+import { EventTally } from "./event-tally.js";
+
+function open(attached = true) {
+  const seen: string[] = [];
+  const tally = new EventTally();
+  const observer = {
+    ready: (service: string, seconds: number) => seen.push(`${service} ready ${seconds}`),
+    stopped: (service: string, how: string, seconds: number) => seen.push(`${service} ${how} ${seconds}`),
+  };
+  if (attached) tally.attach(observer);
+  const show = (change: Partial<InstanceView>, service: Partial<ServiceView> = {}) => {
+    const view = serviceView("web", service);
+    tally.snapshot(
+      snapshotOf([
+        { ...view, instances: [{ id: "web/0", state: "Waiting", since: 0, reason: "", restarts: 0, ...change }] },
+      ]),
+    );
+  };
+  return { tally, seen, show, attach: () => tally.attach(observer) };
+}
+
+test("EventTally measures from the start of a process until it is ready, once per process", () => {
+  const { seen, show } = open();
+  show({ state: "Waiting" });
+  show({ state: "Starting", since: 1_000 });
+  show({ state: "Starting", since: 1_000, pid: 5 });
+  show({ state: "Ready", since: 1_250, pid: 5 });
+  show({ state: "Ready", since: 1_250, pid: 5 });
+  assert.deepEqual(seen, ["web ready 0.25"]);
+  show({ state: "Starting", since: 3_000, pid: 5, reason: "readiness probe: refused" });
+  show({ state: "Ready", since: 9_000, pid: 5 });
+  assert.deepEqual(seen, ["web ready 0.25"], "a probe that failed for a while is no start");
+  show({ state: "Backoff", since: 10_000 });
+  show({ state: "Starting", since: 11_000 });
+  show({ state: "Ready", since: 11_100, pid: 6 });
+  assert.deepEqual(seen, ["web ready 0.25", "web ready 0.1"]);
+});
+
+test("EventTally measures a oneshot until it has completed, and a failed one not at all", () => {
+  const { seen, show } = open();
+  const oneshot = { type: "oneshot" } as const;
+  show({ state: "Starting", since: 1_000 }, oneshot);
+  show({ state: "Stopped", since: 1_500, lastExit: { code: 0, at: 1_500 } }, oneshot);
+  show({ state: "Starting", since: 2_000 }, oneshot);
+  show({ state: "Failed", since: 2_500, lastExit: { code: 1, at: 2_500 } }, oneshot);
+  assert.deepEqual(seen, ["web ready 0.5"]);
+});
+
+test("EventTally keeps what it sees until somebody renders it", () => {
+  const { tally, seen, show, attach } = open(false);
+  show({ state: "Starting", since: 1_000 });
+  show({ state: "Ready", since: 1_010, pid: 5 });
+  tally.stopped({ service: "web", stopMs: 120, killed: false, usage: { userMs: 10, systemMs: 5, maxRssKb: 0 } });
+  tally.stopped({ service: "web", stopMs: 5_000, killed: true });
+  tally.stopped({ service: "web", killed: false, usage: { userMs: 1, systemMs: 0, maxRssKb: 0 } });
+  attach();
+  assert.deepEqual(seen, ["web ready 0.01", "web exited 0.12", "web killed 5"]);
+  assert.equal(tally.endedCpuMs.get("web"), 16);
+  tally.transition({ from: "Setup", to: "Bootstrap", event: "Begin", at: 0 });
+  tally.transition({ from: "Setup", to: "Bootstrap", event: "Begin", at: 0 });
+  assert.equal(tally.transitions.get("Setup Bootstrap"), 2);
+});
