@@ -1,5 +1,5 @@
 import { codeOf } from "../core/exit-code.js";
-import type { ProbeSpec, ServiceSpec } from "../core/plan.js";
+import type { ServiceSpec } from "../core/plan.js";
 import {
   type Exit,
   exitText,
@@ -12,8 +12,11 @@ import {
 import type { ExitView, InstanceView } from "../core/snapshot.js";
 import type { Body, BodyEvent } from "./body.js";
 import type { Clock, Log, Prober, ResourceUsage, SignalScope } from "./ports.js";
-import { type ProbeVerdict, runProbe } from "./probe-loop.js";
+import { type Findings, readWord, watchRun } from "./run-watch.js";
 import { Scope } from "./scope.js";
+import { StopDeadline } from "./stop-deadline.js";
+import { stopProcess } from "./stop-sequence.js";
+import { sweep } from "./sweep.js";
 
 /** What of an instance survives a restart of the supervisor. */
 export interface InstanceRecord {
@@ -57,6 +60,7 @@ interface Run {
   stopBegan?: number;
   killed: boolean;
   wasReady: boolean;
+  since: number;
   exit?: Exit;
 }
 
@@ -72,8 +76,7 @@ export class Instance {
   #sinceWall: number;
   #restarts = 0;
   #lastExit: ExitView | undefined;
-  #stopDeadline: number | undefined;
-  #replan = new AbortController();
+  readonly #deadline = new StopDeadline();
   #timer = new Scope();
 
   constructor(parts: InstanceParts) {
@@ -98,13 +101,13 @@ export class Instance {
       sinceWall: this.#sinceWall,
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
-      ...(this.#stopDeadline === undefined ? {} : { stopDeadline: this.#stopDeadline }),
+      ...(this.#deadline.at === undefined ? {} : { stopDeadline: this.#deadline.at }),
     };
   }
 
   get view(): InstanceView {
     const { state } = this.#fold;
-    const until = state.name === "Backoff" ? state.until : state.name === "Stopping" ? this.#stopDeadline : undefined;
+    const until = state.name === "Backoff" ? state.until : state.name === "Stopping" ? this.#deadline.at : undefined;
     const { clock } = this.#parts;
     return {
       id: this.key,
@@ -133,13 +136,9 @@ export class Instance {
     const { clock, service } = this.#parts;
     const own =
       clock.now() + (service.stop.graceMs ?? (deadline === undefined ? defaultStopMs : Number.POSITIVE_INFINITY));
-    const wanted = Math.min(own, deadline ?? Number.POSITIVE_INFINITY);
-    if (this.#stopDeadline === undefined || wanted < this.#stopDeadline) {
-      this.#stopDeadline = wanted;
-      this.#replan.abort();
-    }
+    this.#deadline.shrinkTo(Math.min(own, deadline ?? Number.POSITIVE_INFINITY));
     this.#dispatch({ kind: "stop", next, reason });
-    if (this.#run === undefined) this.#stopDeadline = undefined;
+    if (this.#run === undefined) this.#deadline.clear();
   }
 
   signal(signal: string, scope: SignalScope): Promise<number> {
@@ -153,17 +152,16 @@ export class Instance {
 
   /** Takes up what an earlier supervisor knew. `child` is what the init still has of it. */
   resume(record: InstanceRecord, child: { readonly pid: number; readonly exit?: Exit } | undefined): void {
-    const { clock, service } = this.#parts;
     this.#fold = record.fold;
     this.#serial = record.serial;
     this.#sinceWall = record.sinceWall;
     this.#restarts = record.restarts;
     this.#lastExit = record.lastExit;
-    this.#stopDeadline = record.stopDeadline;
+    if (record.stopDeadline !== undefined) this.#deadline.shrinkTo(record.stopDeadline);
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
     if (!isUp(state) && state.name !== "Stopping") return;
-    const run: Run = { id: this.idOf(record), scope: new Scope(), killed: false, wasReady: false };
+    const run: Run = { id: this.idOf(record), scope: new Scope(), killed: false, wasReady: false, since: 0 };
     this.#run = run;
     if (child === undefined) {
       // written down, never started: the supervisor died in between
@@ -175,7 +173,6 @@ export class Instance {
     this.#parts.body.resume(run.id, child.pid, (event) => this.#receive(run, event));
     if (child.exit !== undefined) void this.#exited(run, child.exit);
     else if (state.name === "Stopping") {
-      this.#stopDeadline ??= clock.now() + (service.stop.graceMs ?? defaultStopMs);
       void this.#stopRun(run);
     } else this.#watch(run);
   }
@@ -210,9 +207,15 @@ export class Instance {
   #spawn(before: InstanceFold): void {
     this.#serial += 1;
     if (before.state.name === "Backoff" || before.state.name === "Stopping") this.#restarts += 1;
-    this.#stopDeadline = undefined;
+    this.#deadline.clear();
     this.healthy = false;
-    const run: Run = { id: `${this.key}#${this.#serial}`, scope: new Scope(), killed: false, wasReady: false };
+    const run: Run = {
+      id: `${this.key}#${this.#serial}`,
+      scope: new Scope(),
+      killed: false,
+      wasReady: false,
+      since: 0,
+    };
     this.#run = run;
     this.#parts.save();
     void this.#launch(run);
@@ -231,7 +234,7 @@ export class Instance {
     body.ended(run.id);
     await run.scope.close();
     this.#run = undefined;
-    this.#stopDeadline = undefined;
+    this.#deadline.clear();
     this.#lastExit = { code: result.code, at: clock.wall() };
     this.#dispatch({
       kind: "spawn-failed",
@@ -244,124 +247,44 @@ export class Instance {
 
   #receive(run: Run, event: BodyEvent): void {
     if (run !== this.#run) return;
-    const { service } = this.#parts;
-    const gate = service.readinessProbe?.action;
-    switch (event.kind) {
-      case "exited":
-        void this.#exited(run, event.exit, event.usage);
-        return;
-      case "ready":
-        if (gate === undefined || gate.kind === "notify") this.#dispatch({ kind: "ready" });
-        return;
-      case "line":
-        if (gate?.kind === "log" && new RegExp(gate.pattern).test(event.text)) this.#dispatch({ kind: "ready" });
-        return;
-      case "status":
-        if (this.#fold.state.name === "Starting") this.#dispatch({ kind: "unready", reason: event.text });
-        return;
-      default:
-        return;
-    }
+    if (event.kind === "exited") void this.#exited(run, event.exit, event.usage);
+    else readWord(event, this.#parts.service.readinessProbe, this.#findings);
   }
 
-  /** Probes and timeouts of a process that runs. */
+  readonly #findings: Findings = {
+    ready: () => this.#dispatch({ kind: "ready" }),
+    unready: (reason, final) => {
+      if (final || this.#fold.state.name === "Starting") this.#dispatch({ kind: "unready", reason });
+    },
+    unhealthy: (reason) => this.#dispatch({ kind: "unhealthy", reason }),
+    healthy: (value) => {
+      this.healthy = value;
+      this.#parts.changed(this, this.#fold.state.name);
+    },
+  };
+
   #watch(run: Run): void {
-    const { service, clock } = this.#parts;
-    if (service.startTimeoutMs > 0) {
-      const late = (this.#fold.upSince ?? clock.now()) + service.startTimeoutMs;
-      void clock.until(late, run.scope.signal).then(() => {
-        if (run.scope.signal.aborted || run.wasReady) return;
-        this.#dispatch({ kind: "unhealthy", reason: `not ready within ${service.startTimeoutMs / 1000} s` });
-      });
-    }
+    const { service, body, clock, prober } = this.#parts;
     run.wasReady = this.#fold.state.name === "Ready";
-    if (service.startupProbe === undefined || run.wasReady) this.#watchStarted(run);
-    else {
-      const startup = run.scope.child();
-      this.#probe(startup, run, service.startupProbe, "startup", (verdict) => {
-        if (!verdict.ok) return this.#verdict("startup", verdict);
-        void startup.close();
-        this.#watchStarted(run);
-      });
-    }
+    run.since = this.#fold.upSince ?? clock.now();
+    watchRun({ service, id: run.id, body, clock, prober, scope: run.scope, findings: this.#findings }, run);
   }
 
-  #watchStarted(run: Run): void {
-    const { service } = this.#parts;
-    if (service.livenessProbe === undefined) this.healthy = true;
-    else {
-      this.#probe(run.scope, run, service.livenessProbe, "liveness", (verdict) => {
-        this.healthy = verdict.ok;
-        if (verdict.ok) this.#parts.changed(this, this.#fold.state.name);
-        else this.#verdict("liveness", verdict);
-      });
-    }
-    const readiness = service.readinessProbe;
-    if (readiness === undefined) {
-      // a process with nothing to ask is ready when it runs; a task of this process says so itself
-      if (service.process !== undefined && service.type === "long-running") this.#dispatch({ kind: "ready" });
-    } else if (readiness.action.kind !== "log" && readiness.action.kind !== "notify") {
-      this.#probe(run.scope, run, readiness, "readiness", (verdict) => {
-        if (verdict.ok) {
-          this.#dispatch({ kind: "ready" });
-        } else if (verdict.final || this.#fold.state.name === "Starting") {
-          this.#dispatch({ kind: "unready", reason: `readiness probe: ${verdict.reason}` });
-        }
-      });
-    }
-  }
-
-  #probe(scope: Scope, run: Run, spec: ProbeSpec, name: string, tell: (verdict: ProbeVerdict) => void): void {
-    const { body, prober, clock } = this.#parts;
-    const context = body.probeContext(run.id);
-    const ask = (timeoutMs: number, signal: AbortSignal) => {
-      // named by the instant: unique over supervisors, too
-      const id = `${run.id}!${name}${Math.trunc(clock.now())}`;
-      return prober.ask(spec.action, { ...context, id }, timeoutMs, signal);
-    };
-    const eager = name !== "liveness" || this.#parts.service.livenessProbe?.initialDelayMs === 0;
-    void runProbe({ spec, ask, tell, eager }, clock, scope.signal);
-  }
-
-  #verdict(name: string, verdict: Extract<ProbeVerdict, { ok: false }>): void {
-    const reason = `${name} probe: ${verdict.reason}`;
-    this.#dispatch(verdict.final ? { kind: "unhealthy", reason } : { kind: "unready", reason });
-  }
-
-  /** Stop command, then the signals, then SIGKILL to the whole tree at the deadline. One at a time per run. */
+  /** Once per run, however often it is asked for: a later stop only moves the deadline. */
   async #stopRun(run: Run): Promise<void> {
     const { body, clock, service } = this.#parts;
     if (run.stopBegan !== undefined) return;
     run.stopBegan = clock.now();
-    this.#stopDeadline ??= clock.now() + (service.stop.graceMs ?? defaultStopMs);
-    const { command, steps } = service.stop;
-    if (command !== undefined) {
-      const bound = new Scope();
-      const late = this.#untilDeadline(run).then(() => bound.close());
-      await Promise.race([body.stopCommand(run.id, command, bound.signal), late]);
-      await bound.close();
-    }
-    for (const step of steps) {
-      if (run.exit !== undefined) return;
-      await body.signal(run.id, step.signal, "child");
-      await this.#untilDeadline(run, clock.now() + step.waitMs);
-      if (clock.now() >= (this.#stopDeadline ?? 0)) break;
-    }
-    await this.#untilDeadline(run);
-    if (run.exit !== undefined) return;
-    run.killed = true;
-    await body.signal(run.id, "SIGKILL", "tree");
-  }
-
-  /** Resolves at `limit` or the stop deadline, whichever is first, or as soon as the run's process has ended. */
-  async #untilDeadline(run: Run, limit = Number.POSITIVE_INFINITY): Promise<void> {
-    const { clock } = this.#parts;
-    while (run.exit === undefined && !run.scope.signal.aborted) {
-      const until = Math.min(limit, this.#stopDeadline ?? 0);
-      if (clock.now() >= until) return;
-      this.#replan = new AbortController();
-      await clock.until(until, AbortSignal.any([this.#replan.signal, run.scope.signal]));
-    }
+    if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
+    const killing = () => {
+      run.killed = true;
+    };
+    await stopProcess(service.stop, body, run.id, {
+      clock,
+      deadline: this.#deadline,
+      ended: run.scope.signal,
+      killing,
+    });
   }
 
   /** The process is gone; what it left behind goes, too, before anything else starts in its place. */
@@ -371,9 +294,10 @@ export class Instance {
     run.exit = exit;
     await run.scope.close();
     this.healthy = false;
-    await this.#sweep(run);
+    const limit = this.#deadline.at ?? clock.now() + leftoverMs;
+    if (await sweep(body, run.id, () => Math.min(limit, this.#deadline.at ?? limit), clock)) run.killed = true;
     if (run === this.#run) this.#run = undefined;
-    this.#stopDeadline = undefined;
+    this.#deadline.clear();
     this.#lastExit = {
       code: codeOf(exit),
       ...(exit.signal === undefined ? {} : { signal: exit.signal }),
@@ -388,28 +312,5 @@ export class Instance {
     // first on record, then forgotten: a supervisor that dies in between finds the exit again, and counts it once
     this.#parts.save();
     body.ended(run.id);
-  }
-
-  async #sweep(run: Run): Promise<void> {
-    const { body, clock, log } = this.#parts;
-    let left = await body.signal(run.id, "0", "tree");
-    if (left === 0) return;
-    const deadline = this.#stopDeadline ?? clock.now() + leftoverMs;
-    log.debug("service left processes behind", { id: run.id, left });
-    await body.signal(run.id, "SIGTERM", "tree");
-    let killed = false;
-    for (let waitMs = 5; left > 0; waitMs = Math.min(waitMs * 1.5, 50)) {
-      const now = clock.now();
-      const late = now >= Math.min(deadline, this.#stopDeadline ?? deadline);
-      if (late && !killed) {
-        killed = true;
-        run.killed = true;
-        await body.signal(run.id, "SIGKILL", "tree");
-      }
-      // what does not die of SIGKILL within a second (uninterruptible sleep) is left to the end of the container
-      if (late && now >= deadline + 1_000) return;
-      await clock.until(now + waitMs);
-      left = await body.signal(run.id, "0", "tree");
-    }
   }
 }

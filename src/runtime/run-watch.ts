@@ -1,0 +1,97 @@
+import type { ProbeSpec, ServiceSpec } from "../core/plan.js";
+import type { Body, BodyEvent } from "./body.js";
+import type { Clock, Prober } from "./ports.js";
+import { type ProbeVerdict, runProbe } from "./probe-loop.js";
+import type { Scope } from "./scope.js";
+
+/** What watching a process finds. */
+export interface Findings {
+  ready(): void;
+  /** `final`: often enough in a row to count for a process that was ready */
+  unready(reason: string, final: boolean): void;
+  /** the process has to go: liveness or startup probe failed, or it took too long to get ready */
+  unhealthy(reason: string): void;
+  /** the liveness probe's word; true from the start when there is none */
+  healthy(value: boolean): void;
+}
+
+export interface WatchParts {
+  readonly service: ServiceSpec;
+  readonly id: string;
+  readonly body: Body;
+  readonly clock: Clock;
+  readonly prober: Prober;
+  /** ends the watching */
+  readonly scope: Scope;
+  readonly findings: Findings;
+}
+
+/** Probes and timeouts of a process that runs. `wasReady`: by an earlier supervisor's word; its startup is not asked again. */
+export function watchRun(parts: WatchParts, run: { readonly since: number; wasReady: boolean }): void {
+  const { service, clock, scope, findings } = parts;
+  const { startupProbe, startTimeoutMs } = service;
+  if (startTimeoutMs > 0) {
+    void clock.until(run.since + startTimeoutMs, scope.signal).then(() => {
+      if (!scope.signal.aborted && !run.wasReady) findings.unhealthy(`not ready within ${startTimeoutMs / 1000} s`);
+    });
+  }
+  if (startupProbe === undefined || run.wasReady) {
+    watchStarted(parts);
+    return;
+  }
+  const startup = scope.child();
+  probe(parts, startup, startupProbe, "startup", (verdict) => {
+    if (verdict.ok) {
+      void startup.close();
+      watchStarted(parts);
+    } else if (verdict.final) findings.unhealthy(`startup probe: ${verdict.reason}`);
+    else findings.unready(`startup probe: ${verdict.reason}`, false);
+  });
+}
+
+function watchStarted(parts: WatchParts): void {
+  const { service, scope, findings } = parts;
+  const { livenessProbe, readinessProbe } = service;
+  if (livenessProbe === undefined) findings.healthy(true);
+  else {
+    probe(parts, scope, livenessProbe, "liveness", (verdict) => {
+      findings.healthy(verdict.ok);
+      if (!verdict.ok && verdict.final) findings.unhealthy(`liveness probe: ${verdict.reason}`);
+    });
+  }
+  if (readinessProbe === undefined) {
+    // a process with nothing to ask is ready when it runs; a task of this process says so itself
+    if (service.process !== undefined && service.type === "long-running") findings.ready();
+  } else if (readinessProbe.action.kind !== "log" && readinessProbe.action.kind !== "notify") {
+    probe(parts, scope, readinessProbe, "readiness", (verdict) => {
+      if (verdict.ok) findings.ready();
+      else findings.unready(`readiness probe: ${verdict.reason}`, verdict.final);
+    });
+  }
+}
+
+function probe(
+  { service, id, body, prober, clock }: WatchParts,
+  scope: Scope,
+  spec: ProbeSpec,
+  name: string,
+  tell: (verdict: ProbeVerdict) => void,
+): void {
+  const context = body.probeContext(id);
+  const ask = (timeoutMs: number, signal: AbortSignal) => {
+    // named by the instant: unique over supervisors, too
+    const askId = `${id}!${name}${Math.trunc(clock.now())}`;
+    return prober.ask(spec.action, { ...context, id: askId }, timeoutMs, signal);
+  };
+  const eager = name !== "liveness" || service.livenessProbe?.initialDelayMs === 0;
+  void runProbe({ spec, ask, tell, eager }, clock, scope.signal);
+}
+
+/** What a service says of itself: the same findings, by its own word. */
+export function readWord(event: BodyEvent, gate: ProbeSpec | undefined, findings: Findings): void {
+  const kind = gate?.action.kind;
+  if (event.kind === "ready" && (gate === undefined || kind === "notify")) findings.ready();
+  else if (event.kind === "status") findings.unready(event.text, false);
+  else if (event.kind === "line" && gate?.action.kind === "log" && new RegExp(gate.action.pattern).test(event.text))
+    findings.ready();
+}
