@@ -1,5 +1,6 @@
 import { EntryError } from "../core/entry-error.js";
-import type { ListenerSpec } from "../core/plan.js";
+import type { ListenerSpec, Plan } from "../core/plan.js";
+import type { ListenerView } from "../core/snapshot.js";
 import type { BoundListener, Init, Log, Sockets } from "./ports.js";
 
 const heldName = (name: string): string => `listener:${name}`;
@@ -43,4 +44,19 @@ export async function openListeners(
     return error.problems.length > 0 ? error.problems : [{ message: error.message }];
   });
   throw new EntryError("os", "cannot open the listeners", { problems });
+}
+
+/** The configured listeners as operators see them; those of the endpoints are not among them. */
+export function listenerViews(plan: Plan, bound: ReadonlyMap<string, BoundListener>): ListenerView[] {
+  return plan.listeners.map((spec) => ({
+    name: spec.name,
+    address: addressText(spec, bound.get(spec.name)),
+    services: plan.services.filter(({ listeners }) => listeners.includes(spec.name)).map(({ name }) => name),
+  }));
+}
+
+function addressText({ address }: ListenerSpec, bound: BoundListener | undefined): string {
+  if (address.kind === "unix") return `unix ${bound?.path ?? address.path}`;
+  const host = bound?.host ?? address.host;
+  return `${address.kind} ${host.includes(":") ? `[${host}]` : host}:${bound?.port ?? address.port}`;
 }

@@ -1,15 +1,16 @@
 import { EntryError, exitCodes } from "../core/entry-error.js";
-import { containerExitCode, type Ending } from "../core/exit-code.js";
 import type { ShutdownPlan } from "../core/grace-budget.js";
 import { ignored, next, type Phase, type PhaseEvent } from "../core/phase.js";
 import type { ListenerSpec, Plan, ServiceSpec } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { drive, type Task } from "./driver.js";
+import { endingCode } from "./ending.js";
+import { Endpoints } from "./endpoints.js";
 import type { ExitRouter } from "./exit-router.js";
 import { Inbox, type Posted } from "./inbox.js";
 import { LameDuck } from "./lame-duck.js";
-import { openListeners } from "./listener-set.js";
+import { listenerViews, openListeners } from "./listener-set.js";
 import type { BoundListener, Clock, Control, Init, InitEvent, Log, Prober, Sink, Sockets } from "./ports.js";
 import { readState, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
@@ -62,7 +63,7 @@ export class ServerRun {
   readonly #stop: StopRequest;
   readonly #killed: string[];
   readonly #lameDuck = new LameDuck();
-  #admin: Promise<{ close(): Promise<void> }> | undefined;
+  readonly #endpoints: Endpoints;
   #saveQueued = false;
   #doneWaves = 0;
 
@@ -94,6 +95,13 @@ export class ServerRun {
         parts.stopped(facts);
       },
     });
+    this.#endpoints = new Endpoints(
+      () => parts.openAdmin(this.#listeners, this.control),
+      (error) => {
+        const { event, cause } = this.#failed(this.store.snapshot.phase, error);
+        this.#inbox.post(event, cause);
+      },
+    );
     this.store = new StatusStore({
       revision: 0,
       phase: this.#saved?.phase ?? "Setup",
@@ -138,7 +146,7 @@ export class ServerRun {
       failed: (phase, error) => this.#failed(phase, error),
     });
     unsubscribe();
-    const code = this.#exitCode();
+    const code = endingCode(plan, this.#services, this.#stop.record, this.#killed);
     this.store.set({ exitCode: code });
     await this.#parts.farewell(this.store.snapshot, log);
     return code;
@@ -162,7 +170,7 @@ export class ServerRun {
     },
     BootstrapComplete: async (scope) => {
       this.#services.start();
-      this.#openAdmin();
+      this.#endpoints.open();
       await this.#services.allReady(scope.signal);
       return { event: "ServicesReady", cause: "every required service is ready" };
     },
@@ -199,11 +207,7 @@ export class ServerRun {
       return { event: "WavesStopped", cause: "every service has ended" };
     },
     ShutdownRuntimes: async () => {
-      this.#openAdmin();
-      await this.#admin?.then(
-        (admin) => admin.close(),
-        () => {},
-      );
+      await this.#endpoints.close();
       return { event: "RuntimesStopped", cause: "endpoints are closed" };
     },
   };
@@ -212,29 +216,7 @@ export class ServerRun {
     const specs = [...this.#parts.plan.listeners, ...this.#parts.adminListeners];
     const bound = await openListeners(specs, this.#parts, scope.signal);
     for (const [name, listener] of bound) this.#listeners.set(name, listener);
-    this.store.set({
-      listeners: this.#parts.plan.listeners.map((spec) => ({
-        name: spec.name,
-        address: addressText(spec, this.#listeners.get(spec.name)),
-        services: this.#parts.plan.services
-          .filter((service) => service.listeners.includes(spec.name))
-          .map(({ name }) => name),
-      })),
-    });
-  }
-
-  /** Endpoints open beside the services, never before the first of them was started: nothing of theirs may cost the services time. */
-  #openAdmin(): void {
-    if (this.#admin !== undefined || this.#parts.adminListeners.length === 0) return;
-    const phase = this.store.snapshot.phase;
-    if (phase === "ShutdownRuntimes") return;
-    this.#admin = new Promise((resolve) => setImmediate(resolve)).then(() =>
-      this.#parts.openAdmin(this.#listeners, this.control),
-    );
-    this.#admin.catch((error: unknown) => {
-      const posted = this.#failed(phase, error);
-      this.#inbox.post(posted.event, posted.cause);
-    });
+    this.store.set({ listeners: listenerViews(this.#parts.plan, this.#listeners) });
   }
 
   async #prestop(signal: AbortSignal): Promise<void> {
@@ -296,7 +278,7 @@ export class ServerRun {
     }
     this.#changed();
     if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
-    if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#openAdmin();
+    if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#endpoints.open();
   }
 
   /** An expected refusal ends the server with its code; anything else is a bug, and the server still stops its services. */
@@ -338,21 +320,6 @@ export class ServerRun {
     return stopPlan(this.#parts.plan, this.#stop.record ?? { requestedAt: this.#parts.clock.now() });
   }
 
-  #exitCode(): number {
-    const { plan } = this.#parts;
-    const record = this.#stop.record;
-    const main = plan.main === undefined ? undefined : this.#services.exitOf(plan.main);
-    const mainSpec = plan.services.find((service) => service.name === plan.main);
-    const ending: Ending = {
-      requested: record?.requested ?? true,
-      killed: this.#killed,
-      ...(record?.own === undefined ? {} : { own: record.own }),
-      ...(record?.fatal === undefined ? {} : { fatal: record.fatal }),
-      ...(main === undefined ? {} : { main }),
-    };
-    return containerExitCode(ending, mainSpec?.stop.steps.map((step) => step.signal) ?? []);
-  }
-
   /** Views and record follow every change, once per turn of the event loop. */
   #changed(): void {
     if (this.#saveQueued) return;
@@ -381,10 +348,4 @@ export class ServerRun {
     };
     this.#parts.init.save(stateName, saveText(state));
   }
-}
-
-function addressText(spec: ListenerSpec, bound: BoundListener | undefined): string {
-  if (spec.address.kind === "unix") return `unix ${bound?.path ?? spec.address.path}`;
-  const host = bound?.host ?? spec.address.host;
-  return `${spec.address.kind} ${host.includes(":") ? `[${host}]` : host}:${bound?.port ?? spec.address.port}`;
 }

@@ -1,8 +1,9 @@
-import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
+import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isIdle, isUp } from "../core/service-state.js";
-import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
+import type { ServiceView } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { Instance, type InstanceRecord } from "./instance.js";
+import { fulfils, isHopeless, isReady, type Member, memberView } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 
 export interface ServiceEnding {
@@ -35,26 +36,6 @@ export interface ServiceSetParts {
   readonly over: (reason: string) => void;
   readonly stopped: (facts: StopFacts) => void;
 }
-
-interface Member {
-  readonly spec: ServiceSpec;
-  readonly instances: readonly Instance[];
-  readonly wave: number;
-  readonly restartsByReason: Map<string, number>;
-  /** stopped by request: is not started by itself, does not end the server */
-  held: boolean;
-}
-
-/** From the least to the most advanced: a service is where its last instance is. */
-const advance: readonly ServiceStateName[] = [
-  "Failed",
-  "Backoff",
-  "Waiting",
-  "Stopping",
-  "Stopped",
-  "Starting",
-  "Ready",
-];
 
 /** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
 export class ServiceSet {
@@ -90,7 +71,7 @@ export class ServiceSet {
   }
 
   get views(): ServiceView[] {
-    return [...this.#members.values()].map((member) => this.#view(member));
+    return [...this.#members.values()].map((member) => memberView(member, this.#unmet(member)));
   }
 
   get records(): Record<string, InstanceRecord> {
@@ -139,7 +120,7 @@ export class ServiceSet {
 
   /** Resolves when every required service is ready (a oneshot: completed). */
   async allReady(signal: AbortSignal): Promise<void> {
-    const missing = () => [...this.#members.values()].some((member) => member.spec.required && !this.#ready(member));
+    const missing = () => [...this.#members.values()].some((member) => member.spec.required && !isReady(member));
     while (missing() && !signal.aborted) await this.#change(signal);
   }
 
@@ -190,7 +171,7 @@ export class ServiceSet {
     const moving = () =>
       member.instances.some(({ fold: { state } }) => state.name === "Starting" || state.name === "Stopping");
     while (moving() && !signal.aborted) await this.#change(signal);
-    return this.#view(member);
+    return memberView(member, this.#unmet(member));
   }
 
   #instanceChanged(member: Member, instance: Instance, before: string, log: Log): void {
@@ -237,7 +218,7 @@ export class ServiceSet {
       if (member.held) return false;
       for (const { fold } of member.instances) {
         if (fold.state.name === "Waiting") {
-          if (this.#unmet(member).every((dependency) => !this.#hopeless(dependency))) return false;
+          if (this.#unmet(member).every((dependency) => !isHopeless(dependency))) return false;
         } else if (fold.state.name !== "Stopped" && fold.state.name !== "Failed") return false;
       }
     }
@@ -256,72 +237,8 @@ export class ServiceSet {
   #unmet(member: Member): Member[] {
     return Object.entries(member.spec.dependsOn).flatMap(([name, condition]) => {
       const dependency = this.#members.get(name);
-      return dependency === undefined || this.#fulfils(dependency, condition) ? [] : [dependency];
+      return dependency === undefined || fulfils(dependency, condition) ? [] : [dependency];
     });
-  }
-
-  #hopeless(member: Member): boolean {
-    return member.instances.some(({ fold: { state } }) => state.name === "Failed" || state.name === "Stopped");
-  }
-
-  #fulfils(member: Member, condition: Condition): boolean {
-    switch (condition) {
-      case "started":
-        return member.instances.every(
-          (instance) => instance.running || isUp(instance.fold.state) || this.#completed(member),
-        );
-      case "ready":
-        return this.#ready(member);
-      case "healthy":
-        return (
-          this.#ready(member) &&
-          member.instances.every((instance) => instance.healthy || member.spec.type === "oneshot")
-        );
-      case "completed":
-        return this.#completed(member);
-    }
-  }
-
-  #ready(member: Member): boolean {
-    if (member.spec.type === "oneshot") return this.#completed(member);
-    return member.instances.every(({ fold }) => fold.state.name === "Ready");
-  }
-
-  #completed(member: Member): boolean {
-    return member.instances.every(
-      ({ fold: { state } }) => state.name === "Stopped" && state.by === "itself" && state.exit?.code === 0,
-    );
-  }
-
-  #view(member: Member): ServiceView {
-    const { spec, instances, wave } = member;
-    const views = instances.map((instance) => instance.view);
-    const [least] = [...views].sort((a, b) => advance.indexOf(a.state) - advance.indexOf(b.state));
-    const state = least?.state ?? "Waiting";
-    return {
-      name: spec.name,
-      type: spec.type,
-      required: spec.required,
-      dependsOn: spec.dependsOn,
-      listeners: spec.listeners,
-      state,
-      since: least?.since ?? 0,
-      reason: state === "Waiting" ? this.#waitingFor(member) : (least?.reason ?? ""),
-      ready: this.#ready(member),
-      instances: views,
-      restartsByReason: Object.fromEntries(member.restartsByReason),
-      wave,
-    };
-  }
-
-  #waitingFor(member: Member): string {
-    if (member.held) return "stopped";
-    const waits = this.#unmet(member).map((dependency) => {
-      const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
-      const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;
-      return `${dependency.spec.name} to be ${member.spec.dependsOn[dependency.spec.name]}${why}`;
-    });
-    return waits.length === 0 ? "" : `waiting for ${waits.join(", ")}`;
   }
 
   #change(signal?: AbortSignal): Promise<void> {
