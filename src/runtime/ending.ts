@@ -1,0 +1,24 @@
+import { containerExitCode } from "../core/exit-code.js";
+import type { Plan } from "../core/plan.js";
+import type { ServiceSet } from "./service-set.js";
+import type { StopRecord } from "./stop-request.js";
+
+/** The container's exit code, from what asked for the end and how the services took it. */
+export function endingCode(
+  plan: Plan,
+  services: ServiceSet,
+  record: StopRecord | undefined,
+  killed: readonly string[],
+): number {
+  const main = plan.main === undefined ? undefined : services.exitOf(plan.main);
+  const stopSignals =
+    plan.services.find(({ name }) => name === plan.main)?.stop.steps.map(({ signal }) => signal) ?? [];
+  const ending = {
+    requested: record?.requested ?? true,
+    killed,
+    ...(record?.own === undefined ? {} : { own: record.own }),
+    ...(record?.fatal === undefined ? {} : { fatal: record.fatal }),
+    ...(main === undefined ? {} : { main }),
+  };
+  return containerExitCode(ending, stopSignals);
+}

@@ -1,0 +1,86 @@
+import type { Condition, ServiceSpec } from "../core/plan.js";
+import { isUp } from "../core/service-state.js";
+import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
+import type { Instance } from "./instance.js";
+
+/** A service in the set: its spec and its instances. */
+export interface Member {
+  readonly spec: ServiceSpec;
+  readonly instances: readonly Instance[];
+  readonly wave: number;
+  readonly restartsByReason: Map<string, number>;
+  /** stopped by request: is not started by itself, does not end the server */
+  held: boolean;
+}
+
+/** From the least to the most advanced: a service is where its last instance is. */
+const advance: readonly ServiceStateName[] = [
+  "Failed",
+  "Backoff",
+  "Waiting",
+  "Stopping",
+  "Stopped",
+  "Starting",
+  "Ready",
+];
+
+export function isReady(member: Member): boolean {
+  if (member.spec.type === "oneshot") return isCompleted(member);
+  return member.instances.every(({ fold }) => fold.state.name === "Ready");
+}
+
+function isCompleted(member: Member): boolean {
+  return member.instances.every(
+    ({ fold: { state } }) => state.name === "Stopped" && state.by === "itself" && state.exit?.code === 0,
+  );
+}
+
+export function fulfils(member: Member, condition: Condition): boolean {
+  switch (condition) {
+    case "started":
+      return isCompleted(member) || member.instances.every(({ running, fold }) => running || isUp(fold.state));
+    case "ready":
+      return isReady(member);
+    case "healthy":
+      return isReady(member) && (member.spec.type === "oneshot" || member.instances.every(({ healthy }) => healthy));
+    case "completed":
+      return isCompleted(member);
+  }
+}
+
+/** Has ended in a way that fulfils nothing any more, unless somebody starts it again. */
+export function isHopeless(member: Member): boolean {
+  return member.instances.some(({ fold: { state } }) => state.name === "Failed" || state.name === "Stopped");
+}
+
+/** `unmet`: the dependencies it still waits for. */
+export function memberView(member: Member, unmet: readonly Member[]): ServiceView {
+  const { spec, instances, wave } = member;
+  const views = instances.map((instance) => instance.view);
+  const [least] = [...views].sort((a, b) => advance.indexOf(a.state) - advance.indexOf(b.state));
+  const state = least?.state ?? "Waiting";
+  return {
+    name: spec.name,
+    type: spec.type,
+    required: spec.required,
+    dependsOn: spec.dependsOn,
+    listeners: spec.listeners,
+    state,
+    since: least?.since ?? 0,
+    reason: state === "Waiting" ? waitingFor(member, unmet) : (least?.reason ?? ""),
+    ready: isReady(member),
+    instances: views,
+    restartsByReason: Object.fromEntries(member.restartsByReason),
+    wave,
+  };
+}
+
+function waitingFor(member: Member, unmet: readonly Member[]): string {
+  if (member.held) return "stopped";
+  const waits = unmet.map((dependency) => {
+    const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
+    const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;
+    return `${dependency.spec.name} to be ${member.spec.dependsOn[dependency.spec.name]}${why}`;
+  });
+  return waits.length === 0 ? "" : `waiting for ${waits.join(", ")}`;
+}
