@@ -3,6 +3,7 @@
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +37,18 @@ static const char *next_candidate(const char **rest, const char *name, char *pat
     return NULL;
 }
 
+/* Text, as far as its beginning tells: not, say, a program for another processor. */
+static bool is_text(const char *path)
+{
+    char bytes[256];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t length = read(fd, bytes, sizeof bytes);
+    close(fd);
+    return length >= 0 && memchr(bytes, '\0', (size_t)length) == NULL && !(length > 0 && bytes[0] == 0x7f);
+}
+
 static void run_by_shell(const char *path, char *const argv[], char *const environment[])
 {
     size_t count = 0;
@@ -56,7 +69,8 @@ static void try_one(const char *path, char *const argv[], char *const environmen
 {
     execve(path, argv, environment);
     if (errno == ENOEXEC) {
-        run_by_shell(path, argv, environment);
+        if (is_text(path))
+            run_by_shell(path, argv, environment);
         errno = ENOEXEC;
     }
 }

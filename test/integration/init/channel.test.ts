@@ -10,7 +10,15 @@ afterEach(sweep);
 test("HELLO is answered with WELCOME and SYNCED when the supervisor is the first", { skip }, async () => {
   const stage = await Stage.open(["run", "-c", "x.yaml", "--", "cmd", "a b"]);
   const supervisor = await stage.supervisor();
-  assert.deepEqual(supervisor.args, [join(stage.home, "pingora-entry.cjs"), "run", "-c", "x.yaml", "--", "cmd", "a%20b"]);
+  assert.deepEqual(supervisor.args, [
+    join(stage.home, "pingora-entry.cjs"),
+    "run",
+    "-c",
+    "x.yaml",
+    "--",
+    "cmd",
+    "a%20b",
+  ]);
   const { welcome, sync } = await supervisor.greet();
   const [version, pid, isPid1, bootId, restarts] = welcome.fields;
   assert.deepEqual([version, Number(pid), isPid1, restarts], ["1", await stage.running.pid(), "0", "0"]);
@@ -60,7 +68,9 @@ test("SPAWN-FAILED names the stage when something before the program fails", { s
   await supervisor.next("SPAWNED", "case0");
 });
 
-test("SPAWN applies every field", { skip: skip || (process.getuid?.() !== 0 && "needs root to change user") }, async () => {
+test("SPAWN applies every field", {
+  skip: skip || (process.getuid?.() !== 0 && "needs root to change user"),
+}, async () => {
   const stage = await Stage.open();
   const supervisor = await stage.supervisor();
   await supervisor.greet();
@@ -114,12 +124,16 @@ test("SPAWN passes descriptors at their numbers and no other", { skip }, async (
   const [, , port] = await supervisor.line("made");
   // the numbers that the init itself uses for them, crosswise: a source may have the number of another's target
   const fds = ["fd=4:0", "fd=3:1", "fd=9:2", "fd=1:3", "fd=20:2"];
-  await supervisor.spawn("fds", ["sh", "-c", "ls /proc/$$/fd | sort -n | tr '\\n' ' '; echo A >&4; echo B >&3; readlink /proc/$$/fd/9 /proc/$$/fd/20"], fds, [
-    "a.w",
-    "b.w",
-    "web",
-    "out.w",
-  ]);
+  await supervisor.spawn(
+    "fds",
+    [
+      "sh",
+      "-c",
+      "ls /proc/$$/fd | sort -n | tr '\\n' ' '; echo A >&4; echo B >&3; readlink /proc/$$/fd/9 /proc/$$/fd/20",
+    ],
+    fds,
+    ["a.w", "b.w", "web", "out.w"],
+  );
   for (const name of ["a.w", "b.w", "out.w"]) supervisor.order("drop", name);
   await supervisor.next("EXITED", "fds");
   const out = await supervisor.read("out.r");
@@ -200,7 +214,10 @@ test("FORGET of a living child drops it when it exits, without a word", { skip }
   process.kill(pid, "SIGKILL");
   await eventually(() => stateOf(pid) === undefined, "it is reaped");
   await supervisor.spawn("short", ["sleep", "1000"]);
-  assert.deepEqual(supervisor.frames.map((frame) => frame.verb), []);
+  assert.deepEqual(
+    supervisor.frames.map((frame) => frame.verb),
+    [],
+  );
 });
 
 test("signals wait for READY, come in order with their sender, and are dropped by ACK only", { skip }, async () => {
@@ -209,7 +226,10 @@ test("signals wait for READY, come in order with their sender, and are dropped b
   await supervisor.greet();
   for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"] as const) {
     await stage.running.kill(signal);
-    await eventually(() => /ShdPnd:\t0{16}/.test(readFileSync(`/proc/${stage.running.process.pid}/status`, "latin1")), "it is taken");
+    await eventually(
+      () => /ShdPnd:\t0{16}/.test(readFileSync(`/proc/${stage.running.process.pid}/status`, "latin1")),
+      "it is taken",
+    );
   }
   assert.equal(supervisor.frames.length, 0);
   supervisor.send("READY");
@@ -223,7 +243,10 @@ test("signals wait for READY, come in order with their sender, and are dropped b
   await supervisor.next("SYNCED");
   supervisor.send("READY");
   await supervisor.next("SIGNAL", "4");
-  assert.deepEqual(supervisor.frames.filter((frame) => frame.verb === "SIGNAL").map((frame) => frame.fields[0]), ["3"]);
+  assert.deepEqual(
+    supervisor.frames.filter((frame) => frame.verb === "SIGNAL").map((frame) => frame.fields[0]),
+    ["3"],
+  );
 });
 
 test("all 29 catchable signals are told, and real-time ones", { skip }, async () => {
@@ -232,7 +255,9 @@ test("all 29 catchable signals are told, and real-time ones", { skip }, async ()
   await supervisor.greet();
   supervisor.send("READY");
   const pid = await stage.running.pid();
-  const numbers = Array.from({ length: 64 }, (_, index) => index + 1).filter((number) => ![9, 17, 19, 32, 33].includes(number));
+  const numbers = Array.from({ length: 64 }, (_, index) => index + 1).filter(
+    (number) => ![9, 17, 19, 32, 33].includes(number),
+  );
   // TERM, INT and QUIT want an ACK within two seconds
   for (const number of numbers) {
     process.kill(pid, number);
@@ -272,7 +297,12 @@ test("a frame that is too long for a datagram travels in a sealed memfd", { skip
   await supervisor.greet();
   supervisor.order("pipe", "out");
   const long = Array.from({ length: 2000 }, (_, index) => `e=NAME${index}=${"x".repeat(50)}`);
-  supervisor.big("big", "SPAWN", ["long", "fd=1:0", ...long, "a=/bin/sh", "a=-c", "a=echo ${NAME1999}$0", `a=${"y".repeat(70000)}`], ["out.w"]);
+  supervisor.big(
+    "big",
+    "SPAWN",
+    ["long", "fd=1:0", ...long, "a=/bin/sh", "a=-c", "a=echo ${NAME1999}$0", `a=${"y".repeat(70000)}`],
+    ["out.w"],
+  );
   await supervisor.next("SPAWNED", "long");
   supervisor.order("drop", "out.w");
   assert.equal(await supervisor.read("out.r"), `${"x".repeat(50)}${"y".repeat(70000)}\n`);
@@ -343,7 +373,10 @@ test("EXIT ends what is left, also what ignores TERM and ran away, and exits wit
     await supervisor.spawn("away", ["sh", "-c", "setsid sleep 1008 & setsid sleep 1009 & sleep 1010"]),
   ];
   await eventually(async () => (await supervisor.signal("away", 0, "tree")) === 4, "four processes");
-  const all = processes().filter((process) => pids.includes(process.pid) || pids.includes(process.session) || /^sleep 100[789]/.test(process.command));
+  const all = processes().filter(
+    (process) =>
+      pids.includes(process.pid) || pids.includes(process.session) || /^sleep 100[789]/.test(process.command),
+  );
   supervisor.send("EXIT", [5]);
   supervisor.leave(0);
   assert.deepEqual(await stage.running.ended, { code: 5, signal: null });

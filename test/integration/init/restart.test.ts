@@ -1,14 +1,27 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { afterEach, test } from "node:test";
-import { childrenOf, eventually, innerPid, isAlive, missingBinary, noPid1, Stage, stateOf, type Supervisor, sweep } from "./stage.js";
+import {
+  childrenOf,
+  eventually,
+  innerPid,
+  isAlive,
+  missingBinary,
+  noPid1,
+  Stage,
+  type Supervisor,
+  stateOf,
+  sweep,
+} from "./stage.js";
 
 const skip = missingBinary;
 afterEach(sweep);
 
 /** The supervisor's pid as this process sees it: its parent is the init. */
 async function killSupervisor(stage: Stage, supervisor: Supervisor, pid1 = false): Promise<void> {
-  const pid = pid1 ? childrenOf(await stage.running.pid()).find((child) => innerPid(child) === supervisor.pid) : supervisor.pid;
+  const pid = pid1
+    ? childrenOf(await stage.running.pid()).find((child) => innerPid(child) === supervisor.pid)
+    : supervisor.pid;
   process.kill(pid ?? 0, "SIGKILL");
 }
 
@@ -68,7 +81,9 @@ function refused(port: number): Promise<boolean> {
   });
 }
 
-test("a held socket refuses nobody when supervisor and service are killed together", { skip: skip || noPid1 }, async () => {
+test("a held socket refuses nobody when supervisor and service are killed together", {
+  skip: skip || noPid1,
+}, async () => {
   const stage = await Stage.open(["run"], { pid1: true });
   const first = await stage.supervisor();
   await first.greet();
@@ -129,7 +144,9 @@ test("orders that a supervisor sent before it died are obeyed", { skip }, async 
   );
 });
 
-test("a signal without ACK is delivered again to the next supervisor, also one that came while there was none", { skip }, async () => {
+test("a signal without ACK is delivered again to the next supervisor, also one that came while there was none", {
+  skip,
+}, async () => {
   const stage = await Stage.open();
   const first = await stage.supervisor();
   await first.greet();
@@ -218,7 +235,8 @@ test("ten deaths within a minute are the last resort", { skip }, async () => {
   }
   const delays = starts.slice(1).map((at, index) => at - (starts[index] ?? 0));
   assert.ok((delays[0] ?? 0) < 100, `the first at once: ${delays}`);
-  for (const [index, least] of [100, 200, 400, 800, 1600].entries()) assert.ok((delays[index + 1] ?? 0) >= least, `${delays}`);
+  for (const [index, least] of [100, 200, 400, 800, 1600].entries())
+    assert.ok((delays[index + 1] ?? 0) >= least, `${delays}`);
   await killSupervisor(stage, supervisor);
   assert.deepEqual(await stage.running.ended, { code: 70, signal: null });
   assert.ok(!isAlive(pid));

@@ -14,12 +14,17 @@ export function cleanEnv(more: Readonly<Record<string, string>> = {}): NodeJS.Pr
 }
 
 /** Waits until `look` returns something that is neither undefined nor false; an error is thrown by the last look. */
-export async function eventually<T>(look: () => T | Promise<T>, what: string | (() => string), timeoutMs = 10_000): Promise<NonNullable<T>> {
+export async function eventually<T>(
+  look: () => T | Promise<T>,
+  what: string | (() => string),
+  timeoutMs = 10_000,
+): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== null && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${typeof what === "string" ? what : what()}`);
+    if (performance.now() > deadline)
+      throw new Error(`not within ${timeoutMs} ms: ${typeof what === "string" ? what : what()}`);
     await new Promise((done) => setTimeout(done, 5));
   }
 }
@@ -122,7 +127,9 @@ export interface Proc {
 /** The process table, without processes that ended while it was read. */
 export function processes(): Proc[] {
   const table: Proc[] = [];
-  for (const line of execFileSync("ps", ["-eo", "pid=,stat=,ppid=,pgid=,sid=,args="], { encoding: "utf8" }).split("\n")) {
+  for (const line of execFileSync("ps", ["-eo", "pid=,stat=,ppid=,pgid=,sid=,args="], { encoding: "utf8" }).split(
+    "\n",
+  )) {
     const [pid, state, parent, group, session, ...command] = line.trim().split(/\s+/);
     if (pid === undefined || state === undefined) continue;
     table.push({
@@ -186,7 +193,10 @@ export interface Message {
 function escape(text: string): string {
   let escaped = "";
   for (const byte of Buffer.from(text, "latin1")) {
-    escaped += byte < 33 || byte > 126 || byte === 37 ? `%${byte.toString(16).padStart(2, "0").toUpperCase()}` : String.fromCharCode(byte);
+    escaped +=
+      byte < 33 || byte > 126 || byte === 37
+        ? `%${byte.toString(16).padStart(2, "0").toUpperCase()}`
+        : String.fromCharCode(byte);
   }
   return escaped;
 }
@@ -242,7 +252,8 @@ export class Supervisor {
     const matches = (frame: Message) => frame.verb === verb && (first === undefined || frame.fields[0] === first);
     await eventually(
       () => this.frames.some(matches),
-      () => `${verb} ${first ?? ""}; came: ${this.frames.map((frame) => [frame.verb, ...frame.fields].join(" ")).join(" | ")}`,
+      () =>
+        `${verb} ${first ?? ""}; came: ${this.frames.map((frame) => [frame.verb, ...frame.fields].join(" ")).join(" | ")}`,
       timeoutMs,
     );
     return this.frames.splice(this.frames.findIndex(matches), 1)[0] as Message;
@@ -265,7 +276,12 @@ export class Supervisor {
   }
 
   /** Spawns `argv` with the environment of PATH only, unless `fields` say more. */
-  async spawn(id: string, argv: readonly string[], fields: readonly string[] = [], fds: readonly string[] = []): Promise<number> {
+  async spawn(
+    id: string,
+    argv: readonly string[],
+    fields: readonly string[] = [],
+    fds: readonly string[] = [],
+  ): Promise<number> {
     this.send("SPAWN", [id, ...fields, `e=PATH=${process.env["PATH"]}`, ...argv.map((word) => `a=${word}`)], fds);
     const answer = await eventually(
       () => this.frames.find((frame) => frame.verb.startsWith("SPAWN") && frame.fields[0] === id),
@@ -299,7 +315,13 @@ let driver: string | undefined;
 function compiledDriver(): string {
   driver ??= (() => {
     const output = join(mkdtempSync(join(tmpdir(), "init-driver-")), "driver");
-    execFileSync(process.env["CC"] ?? "cc", ["-std=c11", "-O1", "-o", output, resolve("test/integration/init/driver.c")]);
+    execFileSync(process.env["CC"] ?? "cc", [
+      "-std=c11",
+      "-O1",
+      "-o",
+      output,
+      resolve("test/integration/init/driver.c"),
+    ]);
     process.on("exit", () => rmSync(resolve(output, ".."), { recursive: true, force: true }));
     return output;
   })();
@@ -335,7 +357,11 @@ export class Stage {
   }
 
   async supervisor(timeoutMs = 10_000): Promise<Supervisor> {
-    await eventually(() => this.#connected.length > 0, () => `a supervisor is started; stderr: ${this.running.err()}`, timeoutMs);
+    await eventually(
+      () => this.#connected.length > 0,
+      () => `a supervisor is started; stderr: ${this.running.err()}`,
+      timeoutMs,
+    );
     return this.#connected.shift() as Supervisor;
   }
 
