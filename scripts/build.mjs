@@ -70,6 +70,8 @@ export async function buildBundles() {
     supported: { "dynamic-import": false },
     logLevel: "warning",
     plugins: [endpointsApart],
+    // convict reads options with it at every load, and gets none from us
+    alias: { "yargs-parser": join(root, "src/adapters/config/no-arguments.cjs") },
   };
   const entries = {
     "pingora-entry": "src/boot.ts",

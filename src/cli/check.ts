@@ -2,9 +2,10 @@ import { missingCommands } from "../adapters/config/commands-found.js";
 import { impossibleIdentities } from "../adapters/config/identities-possible.js";
 import type { Loaded } from "../adapters/config/load-plan.js";
 import { EntryError, type Problem } from "../core/entry-error.js";
-import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
+import type { ShutdownPlan } from "../core/grace-budget.js";
 import type { Plan } from "../core/plan.js";
 import { problemSentence, sourceText } from "../core/problem-text.js";
+import { planStop } from "../core/stop-waves.js";
 import type { Command, Io } from "./command.js";
 import { loadForLooking, parsePlanArgs } from "./plan-options.js";
 import { columns, listenerWords, needsWords, readyWords, secondsWords } from "./plan-words.js";
@@ -65,20 +66,9 @@ interface StopInPod {
 function stopInPod({ plan, configuration }: Loaded): StopInPod {
   const { gracePeriodMs, reserveMs } = plan.shutdown;
   const automatic = configuration.shutdown.lameDuckSeconds === "auto";
-  const wanted = automatic ? podLameDuckMs : plan.shutdown.lameDuckMs;
-  const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
-  const stop = planShutdown({
-    requestedAt: 0,
-    graceMs: gracePeriodMs,
-    reserveMs,
-    lameDuckMs: wanted,
-    waves: [...plan.waves].reverse().map((names) => ({
-      services: names.map((name) => {
-        const graceMs = graceOf.get(name);
-        return graceMs === undefined ? { name } : { name, graceMs };
-      }),
-    })),
-  });
+  const lameDuckMs = automatic ? podLameDuckMs : plan.shutdown.lameDuckMs;
+  const inPod = { ...plan, shutdown: { ...plan.shutdown, lameDuckMs } };
+  const stop = planStop(inPod, { requestedAt: 0, lameDuck: true });
   return { plan: stop, lameDuckMs: stop.lameDuckUntil, reserveMs, gracePeriodMs };
 }
 

@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
 import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
-import { EntryError } from "../core/entry-error.js";
+import { EntryError, type Problem } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
-import { problemSentence, problemText } from "../core/problem-text.js";
+import { problemSentence, problemText, sourceText } from "../core/problem-text.js";
 import { writeTerminationMessage } from "../library/farewell.js";
 import { processService } from "../library/process-service.js";
 import { Server } from "../library/server.js";
@@ -67,9 +67,14 @@ async function configuredPlan(args: readonly string[], io: Io): Promise<Plan> {
   const options = { conf: values.conf ?? [], command, daemon: values.daemon === true };
   const loaded = await loadPlan({ options, env: io.env });
   if (loaded.plan.services.length === 0) throw nothingToRun(loaded);
-  for (const problem of loaded.warnings) io.err(`pingora-entry: warning: ${problemSentence(problem)}\n`);
-  for (const problem of loaded.notices) io.err(`pingora-entry: notice: ${problemSentence(problem)}\n`);
+  for (const problem of loaded.warnings) io.err(`pingora-entry: warning: ${placed(problem)}\n`);
+  for (const problem of loaded.notices) io.err(`pingora-entry: notice: ${placed(problem)}\n`);
   return loaded.plan;
+}
+
+function placed(problem: Problem): string {
+  const place = sourceText(problem.source);
+  return place === "" ? problemSentence(problem) : `${place}: ${problemSentence(problem)}`;
 }
 
 function nothingToRun({ files }: Loaded): EntryError {

@@ -52,6 +52,25 @@ test("planShutdown shrinks every wave in proportion when even the waves do not f
   assert.equal(plan.deadline, 16_000);
 });
 
+test("planShutdown gives waves without a grace of their own a second before the lame duck has any", () => {
+  const waves = [{ services: [{ name: "web", graceMs: 20_000 }] }, { services: [{ name: "cache" }] }];
+  const plan = planShutdown(budget({ graceMs: 25_000, waves }));
+  assert.equal(plan.lameDuckUntil, 4_000);
+  assert.deepEqual(
+    plan.waves.map(({ graceMs }) => graceMs),
+    [20_000, 1_000],
+  );
+});
+
+test("planShutdown gives no time to a wave in which nothing runs", () => {
+  const waves = [{ services: [{ name: "web" }] }, { services: [{ name: "migrate", idle: true, graceMs: 5_000 }] }];
+  const plan = planShutdown(budget({ waves }));
+  assert.deepEqual(
+    plan.waves.map(({ graceMs }) => graceMs),
+    [24_000, 0],
+  );
+});
+
 test("planShutdown passes no deadline beyond grace less reserve, whatever is configured", () => {
   const random = seeded(7);
   const pick = (max: number): number => Math.floor(random() * max);

@@ -8,8 +8,11 @@
 export interface StopWave {
   /** in no order; they stop at the same time */
   readonly services: readonly {
-    readonly name: string /** undefined: a share of what is left */;
+    readonly name: string;
+    /** undefined: a share of what is left */
     readonly graceMs?: number;
+    /** has no process: needs no time */
+    readonly idle?: boolean;
   }[];
 }
 
@@ -39,24 +42,30 @@ export interface ShutdownPlan {
   readonly excessMs: number;
 }
 
+/** What a wave without a grace of its own gets at least, before the lame duck gets anything. */
+const leastShareMs = 1_000;
+
 /**
- * Explicit graces are kept when they fit; waves without one share the rest equally. When the grant is too small, the lame duck gives way
- * first, then every wave shrinks in proportion: no deadline ever passes requestedAt + grace - reserve.
+ * Explicit graces are kept when they fit; waves without one share the rest equally, and have a second before the lame duck has any. When
+ * the grant is too small, the lame duck gives way first, then every wave shrinks in proportion: no deadline ever passes
+ * requestedAt + grace - reserve.
  */
 export function planShutdown(budget: StopBudget): ShutdownPlan {
   const available = Math.max(0, budget.graceMs - budget.reserveMs);
-  const explicit = budget.waves.map((wave) => {
-    const graces = wave.services.flatMap((service) => (service.graceMs === undefined ? [] : [service.graceMs]));
-    return graces.length === 0 ? undefined : Math.max(...graces);
+  const explicit = budget.waves.map(({ services }) => {
+    const busy = services.filter(({ idle }) => !idle);
+    const graces = busy.flatMap(({ graceMs }) => (graceMs === undefined ? [] : [graceMs]));
+    return busy.length === 0 ? 0 : graces.length === 0 ? undefined : Math.max(...graces);
   });
   const explicitSum = explicit.reduce<number>((sum, grace) => sum + (grace ?? 0), 0);
   const excessMs = Math.max(0, budget.lameDuckMs + explicitSum - available);
 
-  const lameDuck = Math.max(0, Math.min(budget.lameDuckMs, available - explicitSum));
+  const sharing = explicit.filter((grace) => grace === undefined).length;
+  const lameDuck = Math.max(0, Math.min(budget.lameDuckMs, available - explicitSum - sharing * leastShareMs));
   const forWaves = available - lameDuck;
-  const shared = explicit.filter((grace) => grace === undefined).length;
-  const share = shared === 0 ? 0 : Math.max(0, forWaves - explicitSum) / shared;
-  const scale = explicitSum > forWaves ? forWaves / explicitSum : 1;
+  const share = sharing === 0 ? 0 : Math.max(leastShareMs, (forWaves - explicitSum) / sharing);
+  const needed = explicitSum + sharing * share;
+  const scale = needed > forWaves ? forWaves / needed : 1;
 
   const lameDuckUntil = budget.requestedAt + lameDuck;
   let deadline = lameDuckUntil;

@@ -304,7 +304,7 @@ export class ServerRun {
     return { event: event[phase] ?? "ServiceFatal", cause };
   }
 
-  #begin(facts: Omit<StopRecord, "requestedAt" | "requestedWall" | "hurried" | "lameDuckFrom">): StopRecord {
+  #begin(facts: Omit<StopRecord, "requestedAt" | "requestedWall" | "hurried" | "lameDuckFrom" | "busy">): StopRecord {
     const { clock } = this.#parts;
     const lameDuck = facts.requested && this.store.snapshot.phase === "Running";
     const requestedAt = clock.now();
@@ -312,12 +312,16 @@ export class ServerRun {
       ...facts,
       requestedAt,
       requestedWall: clock.wall(),
+      busy: this.#services.busy,
       ...(lameDuck ? { lameDuckFrom: requestedAt } : {}),
     });
   }
 
   #plan(): ShutdownPlan {
-    return stopPlan(this.#parts.plan, this.#stop.record ?? { requestedAt: this.#parts.clock.now() });
+    return stopPlan(
+      this.#parts.plan,
+      this.#stop.record ?? { requestedAt: this.#parts.clock.now(), busy: this.#services.busy },
+    );
   }
 
   /** Views and record follow every change, once per turn of the event loop. */

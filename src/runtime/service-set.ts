@@ -80,6 +80,12 @@ export class ServiceSet {
     return records;
   }
 
+  /** Names of services that have a process, or are about to. */
+  get busy(): string[] {
+    const has = ({ instances }: Member) => instances.some(({ fold }) => !isIdle(fold.state));
+    return [...this.#members.values()].filter(has).map(({ spec }) => spec.name);
+  }
+
   /** Names of services stopped by request; part of what a restarted supervisor needs. */
   get held(): string[] {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);

@@ -1,24 +1,13 @@
-import { planShutdown, type ShutdownPlan } from "../core/grace-budget.js";
+import type { ShutdownPlan } from "../core/grace-budget.js";
 import type { Plan } from "../core/plan.js";
 import type { ShutdownView } from "../core/snapshot.js";
+import { planStop } from "../core/stop-waves.js";
 import type { StopRecord } from "./stop-request.js";
 
 /** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
-export function stopPlan(plan: Plan, record: Pick<StopRecord, "requestedAt" | "lameDuckFrom">): ShutdownPlan {
-  const { shutdown } = plan;
-  const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
-  return planShutdown({
-    requestedAt: record.requestedAt,
-    graceMs: shutdown.gracePeriodMs,
-    reserveMs: shutdown.reserveMs,
-    lameDuckMs: record.lameDuckFrom === undefined ? 0 : shutdown.lameDuckMs,
-    waves: [...plan.waves].reverse().map((names) => ({
-      services: names.map((name) => {
-        const graceMs = graceOf.get(name);
-        return { name, ...(graceMs === undefined ? {} : { graceMs }) };
-      }),
-    })),
-  });
+export function stopPlan(plan: Plan, record: Pick<StopRecord, "requestedAt" | "lameDuckFrom" | "busy">): ShutdownPlan {
+  const { requestedAt, lameDuckFrom, busy } = record;
+  return planStop(plan, { requestedAt, lameDuck: lameDuckFrom !== undefined, busy: (name) => busy.includes(name) });
 }
 
 /** The plan in wall-clock time, and how far it has come. */

@@ -13,6 +13,8 @@ export interface StopRecord {
   readonly signalled: boolean;
   /** every deadline is now */
   readonly hurried: boolean;
+  /** services that had a process when the stop was asked for: they share the time */
+  readonly busy: readonly string[];
   /** where the lame duck began; undefined when the stop skips it */
   readonly lameDuckFrom?: number;
   /** our own failure decides the exit code */

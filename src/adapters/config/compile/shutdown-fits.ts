@@ -1,23 +1,6 @@
-import { planShutdown } from "../../../core/grace-budget.js";
 import type { Plan } from "../../../core/plan.js";
+import { planStop } from "../../../core/stop-waves.js";
 import { placeFor, type Scene } from "./scene.js";
-
-/** The stop as it would be if it began at 0: in stop order. */
-export function stopAtZero(plan: Plan): ReturnType<typeof planShutdown> {
-  const graceOf = new Map(plan.services.map((service) => [service.name, service.stop.graceMs]));
-  return planShutdown({
-    requestedAt: 0,
-    graceMs: plan.shutdown.gracePeriodMs,
-    reserveMs: plan.shutdown.reserveMs,
-    lameDuckMs: plan.shutdown.lameDuckMs,
-    waves: [...plan.waves].reverse().map((names) => ({
-      services: names.map((name) => {
-        const graceMs = graceOf.get(name);
-        return graceMs === undefined ? { name } : { name, graceMs };
-      }),
-    })),
-  });
-}
 
 const podLameDuckMs = 5000;
 
@@ -50,17 +33,19 @@ export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | 
     complaints.problem(place, "shutdown", needs(automatic ? stopMs : stopMs + lameDuckMs), shown.join(" + "));
     return;
   }
-  if (left < lameDuckMs) {
+  const inPod = { ...plan, shutdown: { ...plan.shutdown, lameDuckMs } };
+  const kept = planStop(inPod, { requestedAt: 0, lameDuck: true }).lameDuckUntil;
+  if (kept < lameDuckMs) {
     const where = automatic ? "in a pod, " : "";
     complaints.warning(
       place,
       "shutdown",
-      `${needs(stopMs + lameDuckMs)}: ${where}the lame duck is cut from ${inSeconds(lameDuckMs)} to ${inSeconds(left)}`,
+      `${needs(stopMs + lameDuckMs)}: ${where}the lame duck is cut from ${inSeconds(lameDuckMs)} to ${inSeconds(kept)}`,
       parts.join(" + "),
     );
   }
   const longRunning = new Set(plan.services.flatMap(({ name, type }) => (type === "long-running" ? [name] : [])));
-  for (const wave of stopAtZero(plan).waves) {
+  for (const wave of planStop(plan, { requestedAt: 0, lameDuck: true }).waves) {
     const running = wave.services.filter((name) => longRunning.has(name));
     if (running.length === 0 || wave.graceMs >= 1000 || waves.some(({ name }) => wave.services.includes(name)))
       continue;
