@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../adapters/clock/clock.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
@@ -135,12 +135,19 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
   return { run, signalsComeFromInit: adopted !== undefined, close };
 }
 
-/** For the control socket and the sockets services notify us on. Nobody else looks into it. */
+/**
+ * For the control socket and the sockets services notify us on; services with a user of their own have to pass through it.
+ * Step by step: a recursive mkdir below /proc never returns on Node 20.
+ */
 function makeRuntimeDirectory(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (existsSync(path)) return;
+    if (dirname(path) !== path) makeRuntimeDirectory(dirname(path));
+    mkdirSync(path, { mode: 0o711 });
   } catch (error) {
+    if (error instanceof EntryError) throw error;
     const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
     throw new EntryError(
       "os",
       `cannot make ${path} for the control socket: ${code}; mount a writable volume there (an emptyDir), or name another path in admin.socket`,

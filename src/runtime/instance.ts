@@ -12,7 +12,7 @@ import {
 import type { ExitView, InstanceView } from "../core/snapshot.js";
 import type { Body, BodyEvent } from "./body.js";
 import type { Clock, Log, Prober, ResourceUsage, SignalScope } from "./ports.js";
-import { type Findings, readWord, watchRun } from "./run-watch.js";
+import { type Findings, watchRun, wordReader } from "./run-watch.js";
 import { Scope } from "./scope.js";
 import { StopDeadline } from "./stop-deadline.js";
 import { stopProcess } from "./stop-sequence.js";
@@ -78,11 +78,13 @@ export class Instance {
   #lastExit: ExitView | undefined;
   readonly #deadline = new StopDeadline();
   #timer = new Scope();
+  readonly #read: (event: BodyEvent) => void;
 
   constructor(parts: InstanceParts) {
     this.#parts = parts;
     this.key = `${parts.service.name}/${parts.index}`;
     this.#sinceWall = parts.clock.wall();
+    this.#read = wordReader(parts.service.readinessProbe, this.#findings);
   }
 
   get fold(): InstanceFold {
@@ -248,7 +250,7 @@ export class Instance {
   #receive(run: Run, event: BodyEvent): void {
     if (run !== this.#run) return;
     if (event.kind === "exited") void this.#exited(run, event.exit, event.usage);
-    else readWord(event, this.#parts.service.readinessProbe, this.#findings);
+    else this.#read(event);
   }
 
   readonly #findings: Findings = {

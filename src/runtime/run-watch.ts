@@ -87,11 +87,13 @@ function probe(
   void runProbe({ spec, ask, tell, eager }, clock, scope.signal);
 }
 
-/** What a service says of itself: the same findings, by its own word. */
-export function readWord(event: BodyEvent, gate: ProbeSpec | undefined, findings: Findings): void {
-  const kind = gate?.action.kind;
-  if (event.kind === "ready" && (gate === undefined || kind === "notify")) findings.ready();
-  else if (event.kind === "status") findings.unready(event.text, false);
-  else if (event.kind === "line" && gate?.action.kind === "log" && new RegExp(gate.action.pattern).test(event.text))
-    findings.ready();
+/** Reads what a service says of itself, by its own word or its output, as findings. */
+export function wordReader(gate: ProbeSpec | undefined, findings: Findings): (event: BodyEvent) => void {
+  const pattern = gate?.action.kind === "log" ? new RegExp(gate.action.pattern) : undefined;
+  const believed = gate === undefined || gate.action.kind === "notify";
+  return (event) => {
+    if (event.kind === "ready" && believed) findings.ready();
+    else if (event.kind === "status") findings.unready(event.text, false);
+    else if (event.kind === "line" && pattern?.test(event.text)) findings.ready();
+  };
 }

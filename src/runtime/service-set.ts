@@ -247,11 +247,16 @@ export class ServiceSet {
     });
   }
 
+  /** Resolves at the next change of any instance, or when the signal aborts. */
   #change(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      const wake = () => {
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#waiters.push(wake);
+      signal?.addEventListener("abort", wake, { once: true });
     });
   }
 }
