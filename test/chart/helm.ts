@@ -54,10 +54,13 @@ export function render(program: string, values: unknown, options: readonly strin
   return { ...run, objects };
 }
 
+export function isHelm3(program: string): boolean {
+  return spawnSync(program, ["version", "--short"], { encoding: "utf8" }).stdout.startsWith("v3");
+}
+
 /** For a test's options: Helm 3 renders notes only with a cluster at hand. */
 export function skipNotes(program: string): string | false {
-  const { stdout } = spawnSync(program, ["version", "--short"], { encoding: "utf8" });
-  return stdout.startsWith("v3") ? "Helm 3 wants a cluster for its notes" : false;
+  return isHelm3(program) ? "Helm 3 wants a cluster for its notes" : false;
 }
 
 /** What an install would print. */
