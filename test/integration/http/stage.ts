@@ -142,6 +142,7 @@ export class Stage {
   port = 0;
   admin: Admin | undefined;
   readonly #fds: number[] = [];
+  #parts: AdminParts | undefined;
 
   constructor(snapshot: Snapshot) {
     this.control = new FakeControl(snapshot);
@@ -155,7 +156,7 @@ export class Stage {
     const stage = new Stage(snapshot);
     const tcpFd = stage.#tcp();
     const controlFd = stage.#unix();
-    stage.admin = await openAdmin({
+    stage.#parts = {
       plan: {
         services: services.length > 0 ? services : snapshot.services.map(({ name }) => serviceSpec(name)),
         admin: {},
@@ -168,8 +169,14 @@ export class Stage {
       log: silentLog,
       clock: { wall: () => Date.now() },
       ...change,
-    });
+    };
+    await stage.reopen();
     return stage;
+  }
+
+  /** On the same sockets, as a supervisor does that takes over from one that died. */
+  async reopen(): Promise<void> {
+    if (this.#parts !== undefined) this.admin = await openAdmin(this.#parts);
   }
 
   #tcp(): number {
