@@ -28,9 +28,12 @@ The shutdown plan as JSON: { waves: [{ names, graceSeconds }] in stop order, lam
 {{- $names := list }}{{- $slowest := "" }}
 {{- range $name, $of := $wave }}
 {{- if eq (int $of) $number }}
-{{- $names = append $names $name }}
-{{- $grace := get (default dict (get (get $services $name) "stop")) "graceSeconds" }}
-{{- if not (kindIs "invalid" $grace) }}{{- if ne "" (toString $grace) }}{{- $slowest = maxf (default 0 $slowest) ($grace | float64) | toString }}{{- end }}{{- end }}
+{{- $service := default dict (get $services $name) }}
+{{- $grace := get (default dict $service.stop) "graceSeconds" | toString }}
+{{- $given := and (ne "" $grace) (ne "<nil>" $grace) }}
+{{- /* a oneshot has ended long before */}}
+{{- if or $given (ne "oneshot" (toString $service.type)) }}{{- $names = append $names $name }}{{- end }}
+{{- if $given }}{{- $slowest = maxf (default 0 $slowest) ($grace | float64) | toString }}{{- end }}
 {{- end }}
 {{- end }}
 {{- if $names }}
