@@ -151,7 +151,7 @@ export class Namespace {
       child.stdout.setEncoding("utf8").on("data", (part: string) => {
         // one indented object an event: it ends with a brace in the first column
         const events = (text + part).split(/(?<=^\}\n)/m);
-        text = events.at(-1)?.endsWith("}\n") ? "" : (events.pop() ?? "");
+        text = events.at(-1)?.endsWith("\n}\n") ? "" : (events.pop() ?? "");
         for (const event of events) {
           const { type, object } = JSON.parse(event) as { type: string; object: Pod };
           states.push(object);
