@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../adapters/clock/clock.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
@@ -141,16 +141,24 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
  */
 function makeRuntimeDirectory(path: string): void {
   try {
-    if (existsSync(path)) return;
-    if (dirname(path) !== path) makeRuntimeDirectory(dirname(path));
+    if (existsSync(path)) {
+      accessSync(path, constants.W_OK);
+      return;
+    }
+    makeParents(dirname(path));
     mkdirSync(path, { mode: 0o711 });
   } catch (error) {
-    if (error instanceof EntryError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") return;
     throw new EntryError(
       "os",
-      `cannot make ${path} for the control socket: ${code}; mount a writable volume there (an emptyDir), or name another path in admin.socket`,
+      `cannot use ${path} for the control socket: ${code}; mount a writable volume there (an emptyDir), or name another path in admin.socket`,
     );
   }
+}
+
+function makeParents(path: string): void {
+  if (existsSync(path)) return;
+  makeParents(dirname(path));
+  mkdirSync(path);
 }

@@ -285,7 +285,8 @@ export class ServerRun {
   #failed(phase: Phase, error: unknown): Posted {
     const { log } = this.#parts;
     const expected = error instanceof EntryError;
-    const cause = expected ? error.message : `a bug in ${phase}`;
+    const [first] = expected ? error.problems : [];
+    const cause = expected ? [error.message, first?.message].filter(Boolean).join(": ") : `a bug in ${phase}`;
     if (expected) log.error(error.message, { problems: error.problems });
     else log.error(cause, { err: error });
     this.#begin({

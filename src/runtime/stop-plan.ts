@@ -35,6 +35,7 @@ export function shutdownView(
 /** One line for the log: who is stopped by when. */
 export function planText(planned: ShutdownPlan, now: number): string {
   const seconds = (at: number): string => `${(Math.max(0, at - now) / 1000).toFixed(1)} s`;
-  const waves = planned.waves.map((wave) => `${wave.services.join(", ")} by ${seconds(wave.deadline)}`);
+  const busy = planned.waves.filter(({ graceMs }) => graceMs > 0);
+  const waves = busy.map((wave) => `${wave.services.join(", ")} by ${seconds(wave.deadline)}`);
   return `shutdown plan: ${waves.length === 0 ? "nothing to stop" : waves.join("; then ")}`;
 }
