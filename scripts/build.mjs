@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { leanLibraries } from "./lean-libraries.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const out = join(root, "dist", "bin");
@@ -69,7 +70,7 @@ export async function buildBundles() {
     // import() needs a module loader; require works from a cached script, too
     supported: { "dynamic-import": false },
     logLevel: "warning",
-    plugins: [endpointsApart],
+    plugins: [endpointsApart, leanLibraries],
     // convict reads options with it at every load, and gets none from us
     alias: { "yargs-parser": join(root, "src/adapters/config/no-arguments.cjs") },
   };
