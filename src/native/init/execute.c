@@ -106,7 +106,7 @@ void execute(char *const argv[], char *const environment[])
 int execute_explain(const char *program, int error, char *const environment[])
 {
     char path[PATH_MAX];
-    bool named = strchr(program, '/') != NULL;
+    bool named = strchr(program, '/') != NULL || program[0] == '\0';
     const char *search = execute_variable(environment, "PATH");
     if (search == NULL)
         search = default_path;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 /** The binary under test. */
-export const binary = resolve(process.env["PINGORA_ENTRY_BIN"] ?? "dist/bin/pingora-entry");
+export const binary = resolve(process.env.PINGORA_ENTRY_BIN ?? "dist/bin/pingora-entry");
 
 /** The environment of the tests without what would configure the binary. */
 export function cleanEnv(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
@@ -13,7 +13,7 @@ export function cleanEnv(more: Readonly<Record<string, string>> = {}): NodeJS.Pr
   return { ...Object.fromEntries(kept), ASAN_OPTIONS: "detect_leaks=0", ...more };
 }
 
-/** Waits until `look` returns something that is neither undefined nor false; an error is thrown by the last look. */
+/** Waits until `look` returns something true, and returns that; an error is thrown by the last look. */
 export async function eventually<T>(
   look: () => T | Promise<T>,
   what: string | (() => string),
@@ -22,7 +22,7 @@ export async function eventually<T>(
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const found = await look();
-    if (found !== undefined && found !== null && found !== false) return found;
+    if (found) return found;
     if (performance.now() > deadline)
       throw new Error(`not within ${timeoutMs} ms: ${typeof what === "string" ? what : what()}`);
     await new Promise((done) => setTimeout(done, 5));
@@ -56,8 +56,24 @@ export interface Running {
 /** Directories and processes that `sweep` removes. */
 const left = { folders: new Set<string>(), processes: new Set<ChildProcess>(), servers: new Set<Server>() };
 
+/** Ends what a test has left, with all descendants: what runs away from a killed init stays a process of this machine. */
 export function sweep(): void {
-  for (const child of left.processes) if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+  const running = [...left.processes].filter((child) => child.exitCode === null && child.signalCode === null);
+  const doomed = new Set(running.map((child) => child.pid ?? 0));
+  if (doomed.size > 0) {
+    const table = processes();
+    for (let before = 0; before !== doomed.size; ) {
+      before = doomed.size;
+      for (const { pid, parent } of table) if (doomed.has(parent)) doomed.add(pid);
+    }
+  }
+  for (const pid of doomed) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // gone by itself
+    }
+  }
   for (const server of left.servers) server.close();
   for (const folder of left.folders) rmSync(folder, { recursive: true, force: true });
   left.processes.clear();
@@ -178,7 +194,7 @@ export function isAlive(pid: number): boolean {
 /** Compiles a small C program once for this test file. */
 export function compile(name: string, source: string): string {
   const output = join(folder(), name);
-  const compiler = process.env["CC"] ?? "cc";
+  const compiler = process.env.CC ?? "cc";
   execFileSync(compiler, ["-std=c11", "-O1", "-o", output, "-x", "c", "-"], { input: source });
   return output;
 }
@@ -190,7 +206,7 @@ export interface Message {
   readonly fds: readonly (readonly [string, string])[];
 }
 
-function escape(text: string): string {
+function encode(text: string): string {
   let escaped = "";
   for (const byte of Buffer.from(text, "latin1")) {
     escaped +=
@@ -201,7 +217,7 @@ function escape(text: string): string {
   return escaped;
 }
 
-function unescape(text: string): string {
+function decode(text: string): string {
   return text.replace(/%([0-9A-F]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
 }
 
@@ -227,8 +243,8 @@ export class Supervisor {
     const fds = (line[1] ?? "")
       .split(",")
       .filter(Boolean)
-      .map((text): [string, string] => [text.split("=")[0] ?? "", unescape(text.slice(text.indexOf("=") + 1))]);
-    this.frames.push({ verb: line[2] ?? "", fields: line.slice(3).map(unescape), fds });
+      .map((text): [string, string] => [text.split("=")[0] ?? "", decode(text.slice(text.indexOf("=") + 1))]);
+    this.frames.push({ verb: line[2] ?? "", fields: line.slice(3).map(decode), fds });
   }
 
   order(...words: readonly string[]): void {
@@ -236,15 +252,15 @@ export class Supervisor {
   }
 
   send(verb: string, fields: readonly (string | number)[] = [], fds: readonly string[] = []): void {
-    this.order("send", fds.join(","), ...[verb, ...fields].map((field) => escape(String(field))));
+    this.order("send", fds.join(","), ...[verb, ...fields].map((field) => encode(String(field))));
   }
 
   big(how: "big" | "soft", verb: string, fields: readonly string[], fds: readonly string[] = []): void {
-    this.order(how, fds.join(","), ...[verb, ...fields].map(escape));
+    this.order(how, fds.join(","), ...[verb, ...fields].map(encode));
   }
 
   raw(bytes: string, fds: readonly string[] = []): void {
-    this.order("raw", fds.join(","), escape(bytes));
+    this.order("raw", fds.join(","), encode(bytes));
   }
 
   /** The next frame with this verb (and first field), which is taken out. */
@@ -282,7 +298,7 @@ export class Supervisor {
     fields: readonly string[] = [],
     fds: readonly string[] = [],
   ): Promise<number> {
-    this.send("SPAWN", [id, ...fields, `e=PATH=${process.env["PATH"]}`, ...argv.map((word) => `a=${word}`)], fds);
+    this.send("SPAWN", [id, ...fields, `e=PATH=${process.env.PATH}`, ...argv.map((word) => `a=${word}`)], fds);
     const answer = await eventually(
       () => this.frames.find((frame) => frame.verb.startsWith("SPAWN") && frame.fields[0] === id),
       `an answer to SPAWN ${id}`,
@@ -295,7 +311,7 @@ export class Supervisor {
   /** What is written to the pipe `name.r` until its end, or for 2 s. */
   async read(name: string): Promise<string> {
     this.order("read", name);
-    return unescape((await this.line("read", name))[2] ?? "");
+    return decode((await this.line("read", name))[2] ?? "");
   }
 
   #tickets = 0;
@@ -315,13 +331,7 @@ let driver: string | undefined;
 function compiledDriver(): string {
   driver ??= (() => {
     const output = join(mkdtempSync(join(tmpdir(), "init-driver-")), "driver");
-    execFileSync(process.env["CC"] ?? "cc", [
-      "-std=c11",
-      "-O1",
-      "-o",
-      output,
-      resolve("test/integration/init/driver.c"),
-    ]);
+    execFileSync(process.env.CC ?? "cc", ["-std=c11", "-O1", "-o", output, resolve("test/integration/init/driver.c")]);
     process.on("exit", () => rmSync(resolve(output, ".."), { recursive: true, force: true }));
     return output;
   })();

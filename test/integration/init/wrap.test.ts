@@ -414,7 +414,8 @@ test("an orphan's descendants reach the init also when it is not PID 1", { skip 
     "it is ours",
   );
   await eventually(() => stateOf(orphan) === undefined, "it is reaped");
-  await running.kill("SIGKILL");
+  await running.kill("SIGTERM");
+  await running.ended;
 });
 
 test("the init is one process, under 1.5 MB, that sleeps", {
@@ -452,7 +453,7 @@ int main(int argc, char **argv) {
   pause();
 }`;
   const orphans = compile("orphans", source);
-  const running = run(["--", orphans, process.env["ORPHANS"] ?? "10000"], { pid1: true });
+  const running = run(["--", orphans, process.env.ORPHANS ?? "10000"], { pid1: true });
   const pid = await running.pid();
   await eventually(() => running.out() === "done\n", "all are made", 120_000);
   await eventually(
