@@ -14,8 +14,9 @@ interface Page {
 
 /** A page is good for this long though nothing was reported to have changed: processor time and memory do all the time. */
 const freshMs = 1_000;
-/** after a rendering, this many times its cost passes before the next */
+/** after a rendering, this many times its cost passes before the next, and never less than `restMs` */
 const restFactor = 10;
+const restMs = 50;
 
 /** Keeps the rendered text for as long as nothing has changed, and no shorter than what rendering it costs allows. */
 export class Renderer {
@@ -35,7 +36,7 @@ export class Renderer {
     const page = this.#pages[form];
     const now = performance.now();
     const stale = page === undefined || page.revision !== this.#revision() || now - page.at > freshMs;
-    if (page !== undefined && (!stale || now - page.at < page.costMs * restFactor)) return page.body;
+    if (page !== undefined && (!stale || now - page.at < Math.max(page.costMs * restFactor, restMs))) return page.body;
     return this.#render(form, now).body;
   }
 
