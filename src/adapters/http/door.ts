@@ -5,6 +5,7 @@ import { EntryError } from "../../core/entry-error.js";
 import type { Log } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { refuse } from "./answer.js";
+import { CrowdControl } from "./crowd-control.js";
 import { endpointList, endpoints } from "./endpoints.js";
 
 /** One listening socket with its own server and its own routes: what is not registered here cannot be reached here. */
@@ -23,9 +24,15 @@ export async function openDoor(
   log: Log,
   routes: (app: FastifyInstance) => void,
 ): Promise<Door> {
+  const most = mostConnections();
+  const crowd = new CrowdControl((most * 3) / 4);
   const app = fastify<Server>({
     logger: false,
-    serverFactory: (serve) => createServer(serverOptions, serve),
+    serverFactory: (serve) =>
+      createServer(serverOptions, (request, response) => {
+        crowd.busy(request.socket, response);
+        serve(request, response);
+      }),
     bodyLimit: 16 * 1024,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 },
     // nothing here has a schema; this keeps two compilers from being loaded
@@ -42,16 +49,8 @@ export async function openDoor(
   await app.ready();
 
   const { server } = app;
-  server.maxConnections = mostConnections();
-  let relieved = 0;
-  server.on("connection", () => {
-    // idle connections must never keep a probe out
-    server.getConnections((_error, count) => {
-      if (count < (server.maxConnections * 3) / 4 || Date.now() - relieved < 100) return;
-      relieved = Date.now();
-      server.closeIdleConnections();
-    });
-  });
+  server.maxConnections = most;
+  crowd.watch(server);
   await listen(app, where, native().dup(fd));
   server.on("error", (error: Error) => log.warn(`the ${where} endpoints: ${error.message}`));
   return {
