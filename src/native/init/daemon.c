@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "early.h"
@@ -25,17 +26,22 @@ static _Noreturn void wait_for_word(int pipe)
     _exit(length == 1 ? code : EXIT_SYSTEM);
 }
 
-/* What is a file or a pipe was meant for the daemon; a terminal is not. */
+/* A file was meant for the daemon; a terminal is not, and who reads a pipe waits for its end. */
+static bool is_for_daemon(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static void leave_terminal(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0)
         return;
     dup2(null, STDIN_FILENO);
-    if (isatty(STDOUT_FILENO))
-        dup2(null, STDOUT_FILENO);
-    if (isatty(STDERR_FILENO))
-        dup2(null, STDERR_FILENO);
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (!is_for_daemon(fd))
+            dup2(null, fd);
     if (null > STDERR_FILENO)
         close(null);
 }

@@ -300,7 +300,7 @@ test("a frame that is too long for a datagram travels in a sealed memfd", { skip
   supervisor.big(
     "big",
     "SPAWN",
-    ["long", "fd=1:0", ...long, "a=/bin/sh", "a=-c", "a=echo ${NAME1999}$0", `a=${"y".repeat(70000)}`],
+    ["long", "fd=1:0", ...long, "a=/bin/sh", "a=-c", "a=echo $NAME1999$0", `a=${"y".repeat(70000)}`],
     ["out.w"],
   );
   await supervisor.next("SPAWNED", "long");

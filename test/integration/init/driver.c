@@ -302,9 +302,7 @@ static void receive(void)
     if (length <= 0) {
         out_raw("eof");
         flush_line();
-        close(channel);
-        channel = -1;
-        return;
+        exit(0);
     }
     bytes[length] = '\0';
     int fds[64], count = 0;

@@ -54,7 +54,12 @@ export interface Running {
 }
 
 /** Directories and processes that `sweep` removes. */
-const left = { folders: new Set<string>(), processes: new Set<ChildProcess>(), servers: new Set<Server>() };
+const left = {
+  folders: new Set<string>(),
+  processes: new Set<ChildProcess>(),
+  servers: new Set<Server>(),
+  sockets: new Set<Socket>(),
+};
 
 /** Ends what a test has left, with all descendants: what runs away from a killed init stays a process of this machine. */
 export function sweep(): void {
@@ -74,10 +79,12 @@ export function sweep(): void {
       // gone by itself
     }
   }
+  for (const socket of left.sockets) socket.destroy();
   for (const server of left.servers) server.close();
   for (const folder of left.folders) rmSync(folder, { recursive: true, force: true });
   left.processes.clear();
   left.servers.clear();
+  left.sockets.clear();
   left.folders.clear();
 }
 
@@ -383,6 +390,7 @@ export class Stage {
 function listenTo(socket: Socket, connected: Supervisor[]): void {
   let text = "";
   let supervisor: Supervisor | undefined;
+  left.sockets.add(socket);
   socket.setEncoding("latin1");
   socket.on("error", () => {});
   socket.on("data", (more: string) => {
@@ -399,5 +407,8 @@ function listenTo(socket: Socket, connected: Supervisor[]): void {
     }
   });
 }
+
+/** Sanitizers need memory of their own: sizes mean nothing then. */
+export const sanitized = existsSync(binary) && readFileSync(binary).includes("__asan_init") && "built with sanitizers";
 
 export const missingBinary = existsSync(binary) ? false : `${binary} is not built: npm run setup`;

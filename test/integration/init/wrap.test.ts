@@ -15,6 +15,7 @@ import {
   noPid1,
   processes,
   run,
+  sanitized,
   stateOf,
   sweep,
 } from "./stage.js";
@@ -419,7 +420,7 @@ test("an orphan's descendants reach the init also when it is not PID 1", { skip 
 });
 
 test("the init is one process, under 1.5 MB, that sleeps", {
-  skip: skip || (binary.includes("asan") || binary.includes("sanitize") ? "sanitizers need memory" : false),
+  skip: skip || sanitized,
 }, async () => {
   const running = run(["sleep", "1027"]);
   const pid = await running.pid();
@@ -461,7 +462,7 @@ int main(int argc, char **argv) {
     () => `one child is left: ${childrenOf(pid).length}`,
   );
   const rss = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
-  assert.ok(rss <= 1536 || binary.includes("sanitize"), `${rss} KiB`);
+  assert.ok(rss <= 1536 || sanitized, `${rss} KiB`);
   await running.kill("SIGTERM");
   assert.equal((await running.ended).code, 143);
 });

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { folder, missingBinary, run, sweep } from "./stage.js";
+
+const skip = missingBinary;
+const servers: Server[] = [];
+after(() => {
+  for (const server of servers) server.close();
+  sweep();
+});
+
+async function listening(server: Server): Promise<string> {
+  const path = join(folder(), "control.sock");
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(path, done));
+  return path;
+}
+
+const http = (answer: (request: IncomingMessage, response: ServerResponse) => void) => listening(createHttp(answer));
+/** A server that says exactly these bytes, piece by piece. */
+const raw = (pieces: readonly string[], after: (socket: Socket) => void = (socket) => socket.end()) =>
+  listening(
+    createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => {
+        for (const piece of pieces) socket.write(piece);
+        after(socket);
+      });
+    }),
+  );
+
+async function ask(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const running = run(args, { env });
+  const { code } = await running.ended;
+  return { code, out: running.out(), err: running.err() };
+}
+
+test("each subcommand asks for its path and prints the body", { skip }, async () => {
+  const asked: string[] = [];
+  const path = await http((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end(`said to ${request.url}\n`);
+  });
+  for (const args of [
+    ["healthcheck"],
+    ["healthcheck", "--live"],
+    ["healthcheck", "--ready"],
+    ["healthcheck", "--startup"],
+    ["prestop"],
+    ["phase"],
+  ]) {
+    const { code, out, err } = await ask([...args, "--socket", path]);
+    assert.deepEqual([code, err], [0, ""]);
+    assert.equal(out, `said to ${asked.at(-1)?.split(" ")[1]}\n`);
+  }
+  assert.deepEqual(asked, [
+    "GET /readyz",
+    "GET /livez",
+    "GET /readyz",
+    "GET /startupz",
+    "POST /prestop",
+    "GET /v1/phase",
+  ]);
+});
+
+test("the socket comes from --socket, else from the environment", { skip }, async () => {
+  const path = await http((_, response) => response.end("here"));
+  assert.equal((await ask(["phase"], { PINGORA_ENTRY_ADMIN_SOCKET: path })).out, "here");
+  assert.equal((await ask(["phase", `--socket=${path}`], { PINGORA_ENTRY_ADMIN_SOCKET: "/nowhere" })).out, "here");
+});
+
+test("a status other than 2xx is exit code 1, with the body", { skip }, async () => {
+  for (const [status, code] of [
+    [200, 0],
+    [204, 0],
+    [299, 0],
+    [301, 1],
+    [404, 1],
+    [503, 1],
+  ] as const) {
+    const path = await http((_, response) => {
+      response.statusCode = status;
+      response.end(status === 204 ? undefined : "reason");
+    });
+    const answer = await ask(["healthcheck", "--socket", path]);
+    assert.equal(answer.code, code, String(status));
+    assert.equal(answer.out, status === 204 ? "" : "reason");
+  }
+});
+
+test("bodies with a length, in chunks and up to the end are read, in any pieces", { skip }, async () => {
+  const bytes = ["HTTP/1.1 200 OK\r\n", "Content-Length: 5\r\n\r\nhello", "ignored"];
+  const cases: [string[], string][] = [
+    [bytes, "hello"],
+    [[...bytes.join("")], "hello"],
+    [
+      [..."HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n5\r\nhello\r\n1;ext=1\r\n!\r\n0\r\nTrailer: x\r\n\r\n"],
+      "hello!",
+    ],
+    [["HTTP/1.0 200 OK\r\n\r\nup to ", "the end"], "up to the end"],
+    [
+      [
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+      ],
+      "ok",
+    ],
+    [[`HTTP/1.1 200 OK\r\nX-Long: ${"x".repeat(5000)}\r\nContent-Length: 2\r\n\r\nok`], "ok"],
+  ];
+  for (const [pieces, body] of cases) {
+    const answer = await ask(["phase", "--socket", await raw(pieces)]);
+    assert.deepEqual([answer.code, answer.out], [0, body]);
+  }
+});
+
+test("no proper answer is exit code 69 and says why", { skip }, async () => {
+  const silent = await raw([], () => {});
+  const cases: [string[], RegExp][] = [
+    [
+      ["--socket", "/nonexistent/control.sock"],
+      /cannot connect to \/nonexistent\/control\.sock: No such file.*is pingora-entry running/,
+    ],
+    [["--socket", `/${"x".repeat(200)}`], /longer than 107 bytes/],
+    [["--socket", await raw(["nonsense\r\n\r\n"])], /not HTTP/],
+    [["--socket", await raw(["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"])], /incomplete/],
+    [["--socket", await raw(["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"])], /not HTTP/],
+    [["--socket", await raw(["HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"])], /not HTTP/],
+    [["--socket", await raw([])], /incomplete/],
+    [["--socket", silent, "--timeout", "0.2"], /no answer on .* within 200 ms/],
+  ];
+  for (const [args, text] of cases) {
+    const { code, err } = await ask(["phase", ...args]);
+    assert.equal(code, 69, args.join(" "));
+    assert.match(err, text);
+  }
+  const began = performance.now();
+  assert.equal((await ask(["healthcheck", "--socket", silent])).code, 69);
+  assert.ok(performance.now() - began >= 1000, "one second unless told otherwise");
+});
+
+test("prestop waits as long as it takes", { skip }, async () => {
+  const path = await http((_, response) => setTimeout(() => response.end("drained"), 1300));
+  const { code, out } = await ask(["prestop", "--socket", path]);
+  assert.deepEqual([code, out], [0, "drained"]);
+});
+
+test("a wrong command line is exit code 64", { skip }, async () => {
+  for (const args of [
+    ["healthcheck", "--dead"],
+    ["phase", "--live"],
+    ["phase", "now"],
+    ["phase", "--timeout"],
+    ["phase", "--timeout", "soon"],
+    ["prestop", "--socket"],
+  ]) {
+    const { code, err } = await ask(args);
+    assert.equal(code, 64, args.join(" "));
+    assert.equal(err.split("\n").length, 2);
+  }
+  assert.equal((await ask(["prestop", "--help"])).code, 0);
+});
+
+test("TERM ends a hook that waits", { skip }, async () => {
+  const path = await raw([], () => {});
+  const running = run(["prestop", "--socket", path]);
+  await new Promise<void>((done) => servers.at(-1)?.once("connection", () => done()));
+  await running.kill("SIGTERM");
+  assert.deepEqual(await running.ended, { code: null, signal: "SIGTERM" });
+});

@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { binary, eventually, folder, missingBinary, type RunOptions, run, stateOf, sweep } from "./stage.js";
+
+const skip = missingBinary;
+after(sweep);
+
+/** The binary with a Node beside it that prints how it was called. */
+function home(node = '#!/bin/sh\necho "node $*"\nexit $((CODE))\n'): string {
+  const made = folder();
+  copyFileSync(binary, join(made, "pingora-entry"));
+  chmodSync(join(made, "pingora-entry"), 0o755);
+  writeFileSync(join(made, "node"), node, { mode: 0o755 });
+  writeFileSync(join(made, "pingora-entry.cjs"), "");
+  return made;
+}
+
+async function call(where: string, args: readonly string[], options: RunOptions = {}) {
+  const running = run(args, { ...options, program: join(where, "pingora-entry") });
+  const { code } = await running.ended;
+  return { code, out: running.out(), err: running.err() };
+}
+
+test("a subcommand is Node with the bundle, options before it or after it", { skip }, async () => {
+  const where = home();
+  const script = join(where, "pingora-entry.cjs");
+  for (const name of [
+    "check",
+    "graph",
+    "status",
+    "logs",
+    "signal",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "upgrade",
+    "rollout",
+    "completion",
+    "version",
+    "help",
+  ]) {
+    assert.deepEqual(await call(where, [name]), { code: 0, out: `node ${script} ${name}\n`, err: "" });
+  }
+  assert.equal((await call(where, ["check", "-c", "x", "--", "y"])).out, `node ${script} check -c x -- y\n`);
+  assert.equal((await call(where, ["-c", "x", "check", "y"])).out, `node ${script} check -c x y\n`);
+  assert.equal((await call(where, ["status"], { env: { CODE: "9" } })).code, 9);
+  assert.equal((await call(where, ["--help"])).out, `node ${script} help\n`);
+  assert.equal((await call(where, ["-h"])).out, `node ${script} help\n`);
+  assert.equal((await call(where, ["--version"])).out, `node ${script} version\n`);
+});
+
+test("after -- , or with a path, a word is a program whatever its name", { skip }, async () => {
+  const where = home();
+  mkdirSync(join(where, "bin"));
+  writeFileSync(join(where, "bin", "status"), "#!/bin/sh\necho mine\n", { mode: 0o755 });
+  const env = { PATH: `${where}/bin:${process.env.PATH}` };
+  assert.equal((await call(where, ["--", "status"], { env })).out, "mine\n");
+  assert.equal((await call(where, [join(where, "bin/status")])).out, "mine\n");
+});
+
+test("what is configured starts the supervisor with the arguments as they are", { skip }, async () => {
+  const where = home('#!/bin/sh\necho "node $*"\nexit 3\n');
+  const script = join(where, "pingora-entry.cjs");
+  const cases: [string[], Record<string, string>, string][] = [
+    [["run"], {}, "run"],
+    [["run", "-c", "x", "--", "cmd", "run"], {}, "run -c x -- cmd run"],
+    [["-c", "x"], {}, "run -c x"],
+    [["-cx", "--", "cmd"], {}, "run -cx -- cmd"],
+    [["--conf=x"], {}, "run --conf=x"],
+    [["--conf", "x", "cmd", "-c"], {}, "run --conf x cmd -c"],
+    [["-u"], {}, "run -u"],
+    [["--upgrade", "run"], {}, "run --upgrade"],
+    [["cmd", "arg"], { PINGORA_ENTRY_ADMIN_TCP: "x" }, "run cmd arg"],
+    [[], { PINGORA_ENTRY_CONF: "x" }, "run"],
+  ];
+  for (const [args, env, called] of cases) {
+    assert.deepEqual(
+      await call(where, args, { env }),
+      { code: 3, out: `node ${script} ${called}\n`, err: "" },
+      args.join(" "),
+    );
+  }
+  for (const name of ["HOME", "CHANNEL", "ID", "VERBOSE"]) {
+    assert.equal(
+      (await call(where, ["echo", "wrapped"], { env: { [`PINGORA_ENTRY_${name}`]: "0" } })).out,
+      "wrapped\n",
+    );
+  }
+});
+
+test("-t is check with the same options", { skip }, async () => {
+  const where = home();
+  const script = join(where, "pingora-entry.cjs");
+  assert.equal((await call(where, ["-t", "-c", "x"])).out, `node ${script} check -c x\n`);
+  assert.equal((await call(where, ["run", "-c", "x", "--test", "-d"])).out, `node ${script} check -c x\n`);
+});
+
+test("Node and bundle are looked for beside the binary, in PINGORA_ENTRY_HOME and in PATH", { skip }, async () => {
+  const where = home();
+  const bare = folder();
+  copyFileSync(binary, join(bare, "pingora-entry"));
+  const script = join(where, "pingora-entry.cjs");
+  assert.equal((await call(bare, ["check"], { env: { PINGORA_ENTRY_HOME: where } })).out, `node ${script} check\n`);
+  const lost = await call(bare, ["check"]);
+  assert.equal(lost.code, 127);
+  assert.match(
+    lost.err,
+    new RegExp(`cannot find pingora-entry.cjs: looked in "${bare}" .* PINGORA_ENTRY_HOME \\(not set\\)`),
+  );
+  writeFileSync(join(bare, "pingora-entry.cjs"), "");
+  assert.equal(
+    (await call(bare, ["check"], { env: { PATH: where } })).out,
+    `node ${join(bare, "pingora-entry.cjs")} check\n`,
+  );
+  const nodeless = await call(bare, ["check"], { env: { PATH: "/nonexistent" } });
+  assert.equal(nodeless.code, 127);
+  assert.match(nodeless.err, /cannot find Node: looked for ".*\/node" and for node in PATH \(\/nonexistent\)/);
+  // alone, it still wraps, and explains itself
+  assert.equal((await call(bare, ["sh", "-c", "exit 5"])).code, 5);
+  const lonely = folder();
+  copyFileSync(binary, join(lonely, "pingora-entry"));
+  assert.match((await call(lonely, ["--help"])).out, /^usage: pingora-entry/);
+  assert.match((await call(lonely, ["version"])).out, /^pingora-entry \d+\.\d+/);
+});
+
+test("nothing to run, or a wrong option, is exit code 64 and one line", { skip }, async () => {
+  const nothing = await call(home(), []);
+  assert.equal(nothing.code, 64);
+  assert.match(
+    nothing.err,
+    /nothing to run: no CMD was given, and nothing is configured \(no -c FILE, no \/etc\/pingora-entry\/config\.yaml/,
+  );
+  for (const args of [
+    ["--bogus", "true"],
+    ["-x", "true"],
+    ["--rewrite", "TERM", "true"],
+    ["--rewrite", "TERM:NO", "true"],
+    ["--stop-delay", "soon", "true"],
+    ["--rewrite"],
+  ]) {
+    const wrong = await call(home(), args);
+    assert.equal(wrong.code, 64, args.join(" "));
+    assert.equal(wrong.err.split("\n").length, 2, wrong.err);
+  }
+});
+
+test("-d returns when the supervisor is ready, and with its code when it gives up", { skip }, async () => {
+  const ready = home(`#!/usr/bin/env python3
+import os, socket, signal
+channel = socket.socket(fileno=int(os.environ["PINGORA_ENTRY_CHANNEL"]))
+channel.send(b"HELLO\\x001\\0")
+channel.send(b"READY\\0")
+open(os.path.join(os.path.dirname(__file__), "pid"), "w").write("%d %d" % (os.getppid(), os.getsid(os.getppid())))
+while channel.recv(1000): pass
+`);
+  const began = await call(ready, ["-d", "-c", "x"]);
+  assert.deepEqual([began.code, began.err], [0, ""]);
+  const [init, session] = (
+    await eventually(() => {
+      try {
+        return readFileSync(join(ready, "pid"), "utf8");
+      } catch {
+        return undefined;
+      }
+    }, "the supervisor runs")
+  )
+    .split(" ")
+    .map(Number);
+  assert.ok(init !== undefined && stateOf(init) === "S");
+  assert.notEqual(init, session, "it leads no session");
+  process.kill(init, "SIGKILL");
+  const failed = await call(home("#!/bin/sh\nexit 78\n"), ["-d", "-c", "x"]);
+  assert.equal(failed.code, 78);
+  assert.match(failed.err, /ended before it was ready/);
+});
