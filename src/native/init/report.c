@@ -25,6 +25,7 @@ static struct frame_text answer;
 static bool answer_waits;
 static int64_t orphans, orphans_told, orphans_next;
 static int64_t retry_at = INT64_MAX;
+static bool is_blocked; /* the socket tells when there is room, or that it has ended */
 
 void report_init(bool pid1)
 {
@@ -283,12 +284,23 @@ static bool send_one(int64_t now, enum channel_sent *sent)
 bool report_flush(int64_t now)
 {
     retry_at = INT64_MAX;
+    is_blocked = false;
     for (;;) {
         enum channel_sent sent;
-        if (!send_one(now, &sent) || sent == CHANNEL_GONE)
+        if (!send_one(now, &sent))
             return false;
-        if (sent == CHANNEL_FULL)
+        if (sent == CHANNEL_GONE) {
+            /* nobody reads any more: what it has written, and its end, must still be read */
+            answer_waits = false;
+            if (step != SILENT)
+                step = GREETED;
+            is_blocked = true;
+            return false;
+        }
+        if (sent == CHANNEL_FULL) {
+            is_blocked = true;
             return true;
+        }
         if (sent == CHANNEL_SHORT) {
             retry_at = now + SHORTAGE_PAUSE_MS;
             return false;
@@ -298,7 +310,7 @@ bool report_flush(int64_t now)
 
 int64_t report_deadline(void)
 {
-    if (retry_at != INT64_MAX || step != GREETED || orphans == orphans_told)
+    if (retry_at != INT64_MAX || is_blocked || step != GREETED || orphans == orphans_told)
         return retry_at;
     return orphans_next;
 }

@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { afterEach, test } from "node:test";
 import {
+  binary,
   childrenOf,
+  compile,
   eventually,
   innerPid,
   isAlive,
   missingBinary,
   noPid1,
+  run,
   Stage,
   type Supervisor,
   stateOf,
@@ -285,4 +288,50 @@ test("no child is lost or told twice when supervisors are killed at any moment",
     assert.equal(new Set(ids).size, ids.length);
   }
   assert.ok(childrenOf(init).length <= 9);
+});
+
+test("a spawner stops its children when its program dies, also one that did not read", { skip }, async () => {
+  const program = compile(
+    "spawner-user",
+    `#include <stdio.h>
+#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/socket.h>
+static void put(int fd, const char *frame, size_t length) { if (send(fd, frame, length, MSG_DONTWAIT) < 0) { } }
+int main(int argc, char **argv) {
+  int ends[2];
+  (void)argc;
+  socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends);
+  if (fork() == 0) {
+    if (ends[1] != 3) dup2(ends[1], 3);
+    if (ends[0] != 3) close(ends[0]);
+    execl(argv[1], argv[1], "--spawner", (char *)0);
+    _exit(1);
+  }
+  close(ends[1]);
+  put(ends[0], "HELLO\\0001", 8);
+  put(ends[0], "GRACE\\000300", 10);
+  char frame[] = "SPAWN\\0one\\0a=/bin/sh\\0a=-c\\0a=trap '' TERM; echo up; while :; do sleep 1032; done";
+  put(ends[0], frame, sizeof frame);
+  /* never reads: fill its socket with refusals */
+  for (int i = 0; i < 20000; i++) { put(ends[0], "NONSENSE", 9); if (i % 1000 == 0) usleep(1000); }
+  printf("filled\\n"); fflush(stdout);
+  pause();
+}`,
+  );
+  const running = run([binary], { program });
+  await eventually(
+    () => running.out().includes("up") && running.out().includes("filled"),
+    () => `both are up: ${running.err()}`,
+  );
+  const spawner = childrenOf(await running.pid())[0] ?? 0;
+  const child = childrenOf(spawner)[0] ?? 0;
+  process.kill(spawner, "SIGINT");
+  process.kill(spawner, "SIGTERM");
+  assert.ok(isAlive(child));
+  await running.kill("SIGKILL");
+  await eventually(() => !isAlive(spawner) && !isAlive(child), "both are gone");
+  await running.ended;
+  assert.match(running.err(), /the program that started this spawner is gone: stopping \d+ processes/);
 });
