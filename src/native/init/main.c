@@ -54,10 +54,14 @@ static bool is_subcommand(const char *word)
     return false;
 }
 
-/* A variable that is the supervisor's to read: what the init itself reads, or sets for its children, configures nothing. */
+/*
+ * A variable that is the supervisor's to read. What the init itself reads, or sets for its children (a command of a service may begin
+ * with this program, too), configures nothing; nor do the variables Kubernetes adds for a Service called "pingora-entry".
+ */
 static bool environment_configures(char *const environment[])
 {
-    static const char *const own[] = {"HOME=", "CHANNEL=", "ID=", "VERBOSE="};
+    static const char *const own[] = {"HOME=",     "CHANNEL=",      "ID=",           "VERBOSE=", "SERVICE=",
+                                      "INSTANCE=", "SERVICE_HOST=", "SERVICE_PORT=", "SERVICE_PORT_", "PORT=", "PORT_"};
     for (size_t i = 0; environment[i] != NULL; i++) {
         if (strncmp(environment[i], prefix, sizeof prefix - 1) != 0)
             continue;
@@ -94,12 +98,11 @@ static int help(char *const environment[])
     return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
 }
 
-static int version(char *const environment[])
+static int version(char *const rest[], char *const environment[])
 {
     struct node node;
-    char *const nothing[] = {NULL};
     if (node_find(environment, true, &node))
-        return become_node("version", nothing, environment);
+        return become_node("version", rest, environment);
     puts("pingora-entry " PINGORA_ENTRY_VERSION);
     return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
 }
@@ -113,7 +116,7 @@ static int subcommand(const char *name, char *rest[], char *const environment[])
     if (strcmp(name, "help") == 0 && rest[0] == NULL)
         return help(environment);
     if (strcmp(name, "version") == 0)
-        return version(environment);
+        return version(rest, environment);
     return become_node(name, rest, environment);
 }
 
@@ -171,8 +174,10 @@ int main(int argc, char *argv[], char *environment[])
     }
     if (options.help)
         return help(environment);
-    if (options.version)
-        return version(environment);
+    if (options.version) {
+        char *const nothing[] = {NULL};
+        return version(nothing, environment);
+    }
     if (options.configured || environment_configures(environment) || access(default_config, F_OK) == 0)
         return run(argv, &options, environment);
     if (options.problem != NULL || options.first_word >= argc)
