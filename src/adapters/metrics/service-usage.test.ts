@@ -7,13 +7,16 @@ import { treeUsage } from "./process-usage.js";
 import { ServiceUsage } from "./service-usage.js";
 
 test("treeUsage adds up a process and everything below it, and is undefined for one that is gone", async () => {
-  const child = spawn("sh", ["-c", "sh -c 'while [ $((n+=1)) -lt 30000 ]; do :; done; exec sleep 100' & sleep 100"]);
+  const child = spawn("sh", ["-c", "sh -c 'while [ $((n+=1)) -lt 30000 ]; do :; done; exec sleep 100' & sleep 100"], {
+    detached: true,
+    stdio: "ignore",
+  });
   const pid = child.pid ?? 0;
   await eventually(() => (treeUsage(pid)?.cpuSeconds ?? 0) > 0, 30_000);
   const { residentBytes = 0 } = treeUsage(pid) ?? {};
   assert.ok(residentBytes > 1e6 && residentBytes < 50e6, `${residentBytes} bytes`);
-  spawn("pkill", ["-KILL", "-P", String(pid)]);
-  child.kill("SIGKILL");
+  // the whole group: what is left of it would keep this file from ending
+  process.kill(-pid, "SIGKILL");
   await eventually(() => treeUsage(pid) === undefined);
 });
 
