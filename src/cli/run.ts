@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
+import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { EntryError, type Problem } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
 import { problemSentence, problemText, sourceText } from "../core/problem-text.js";
@@ -67,8 +68,12 @@ async function configuredPlan(args: readonly string[], io: Io): Promise<Plan> {
   const options = { conf: values.conf ?? [], command, daemon: values.daemon === true };
   const loaded = await loadPlan({ options, env: io.env });
   if (loaded.plan.services.length === 0) throw nothingToRun(loaded);
-  for (const problem of loaded.warnings) io.err(`pingora-entry: warning: ${placed(problem)}\n`);
-  for (const problem of loaded.notices) io.err(`pingora-entry: notice: ${placed(problem)}\n`);
+  // not through process.stderr, which would make the pipe non-blocking for the services that inherit it
+  const stderr = boundedWriter(2);
+  const say = (kind: string, problem: Problem) =>
+    stderr.write(Buffer.from(`pingora-entry: ${kind}: ${placed(problem)}\n`));
+  for (const problem of loaded.warnings) say("warning", problem);
+  for (const problem of loaded.notices) say("notice", problem);
   return loaded.plan;
 }
 

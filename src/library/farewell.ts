@@ -1,19 +1,27 @@
 import { existsSync } from "node:fs";
+import type { BoundedWriter } from "../adapters/log/bounded-writer.js";
 import { refusalMessage, terminationMessage, writeTermination } from "../adapters/termination/termination-message.js";
 import type { Plan } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
 import type { Log } from "../runtime/ports.js";
 
-/** The last words of a server that ran. */
-export function farewell(snapshot: Snapshot, plan: Plan, log: Log): Promise<void> {
+/** How long the last words may wait for a reader. */
+const lastWordsMs = 300;
+
+/** The last words of a server that ran, its log's and its services'. */
+export async function farewell(
+  snapshot: Snapshot,
+  plan: Plan,
+  log: Log,
+  outputs: readonly Pick<BoundedWriter, "finish">[],
+): Promise<void> {
   const { exitCode = 0, shutdown } = snapshot;
   const killed = shutdown?.killed ?? [];
   const suffix = killed.length === 0 ? "" : `; had to kill ${killed.join(", ")}`;
   log.info(`exit ${exitCode}: ${shutdown?.cause ?? "ended"}${suffix}`, { exitCode, killed });
   if (plan.terminationMessagePath !== undefined)
     writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
-  log.flush();
-  return Promise.resolve();
+  await Promise.all(outputs.map((output) => output.finish(lastWordsMs)));
 }
 
 const defaultPath = "/dev/termination-log";

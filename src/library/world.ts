@@ -124,7 +124,7 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
     },
     stopped: (facts) => tally.stopped(facts),
     closeFd: (fd) => native().close(fd),
-    farewell: (snapshot) => farewell(snapshot, plan, log),
+    farewell: (snapshot) => farewell(snapshot, plan, log, Object.values(outputs)),
   });
   run.store.subscribe(tally);
   phase = () => run.store.snapshot.phase;

@@ -1,4 +1,4 @@
-import { isatty } from "node:tty";
+import { fstatSync } from "node:fs";
 import { native } from "../native/addon.js";
 import { type Watch, watch, writable } from "../native/watch.js";
 import { type Output, openOutput } from "./output.js";
@@ -43,7 +43,7 @@ export class BoundedWriter {
   constructor(fd: number, limits: WriterLimits) {
     this.#limits = limits;
     this.#output = tryOpen(fd);
-    this.colour = isatty(fd) && (process.env.NO_COLOR ?? "") === "";
+    this.colour = isTerminal(fd) && (process.env.NO_COLOR ?? "") === "";
   }
 
   /** bytes dropped so far */
@@ -170,4 +170,15 @@ function watchOutput({ pollable = -1, shared }: Output, ready: () => void): Watc
   if (shared) native().setNonblock(pollable, false);
   watching.keepAlive(false);
   return watching;
+}
+
+/** By the device's major number (tty, console, pts): node:tty would load all of node:net, which a start without a terminal does not need. */
+function isTerminal(fd: number): boolean {
+  try {
+    const { rdev } = fstatSync(fd);
+    const major = (rdev >> 8) & 0xfff;
+    return major === 4 || major === 5 || (major >= 136 && major <= 143);
+  } catch {
+    return false;
+  }
 }
