@@ -46,7 +46,7 @@ export const runCommand: Command = {
       if (!(error instanceof EntryError)) throw error;
       const text = problemText("pingora-entry", error);
       io.err(text);
-      writeTerminationMessage(text);
+      writeTerminationMessage(text, io.env);
       init?.exit(error.exitCode);
       return error.exitCode;
     }
@@ -101,6 +101,18 @@ function splitCommand(args: readonly string[]): {
   return { own: args, command: [] };
 }
 
+const wrapOptions = [
+  "--no-group",
+  "--rewrite",
+  "--subreaper",
+  "--warn-on-reap",
+  "--parent-death-signal",
+  "--remap-exit",
+  "--stop-delay",
+  "--reap-grace",
+  "--verbose",
+];
+
 function parse(args: readonly string[]) {
   const { own, command } = splitCommand(args);
   try {
@@ -115,6 +127,12 @@ function parse(args: readonly string[]) {
     });
     return { values, command };
   } catch (error) {
+    const wrap = own.find((word) => wrapOptions.includes(word.split("=")[0] ?? ""));
+    if (wrap !== undefined)
+      throw new EntryError(
+        "usage",
+        `cannot use ${wrap} together with a configuration: it belongs to \`pingora-entry -- CMD\` with nothing configured`,
+      );
     throw new EntryError("usage", `cannot read the command line: ${(error as Error).message}`);
   }
 }

@@ -40,6 +40,8 @@ export interface ShutdownPlan {
   readonly deadline: number;
   /** how much longer than the grant the configured times are; 0 when the plan holds as configured */
   readonly excessMs: number;
+  /** waves got less than they were to have, not only the lame duck */
+  readonly shrunk: boolean;
 }
 
 /** What a wave without a grace of its own gets at least, before the lame duck gets anything. */
@@ -74,5 +76,5 @@ export function planShutdown(budget: StopBudget): ShutdownPlan {
     deadline = Math.min(deadline + graceMs, budget.requestedAt + available);
     return { services: wave.services.map((service) => service.name), graceMs, deadline };
   });
-  return { requestedAt: budget.requestedAt, lameDuckUntil, waves, deadline, excessMs };
+  return { requestedAt: budget.requestedAt, lameDuckUntil, waves, deadline, excessMs, shrunk: scale < 1 };
 }

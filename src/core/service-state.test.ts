@@ -119,7 +119,10 @@ test("instanceNext never has two processes and never forgets one, whatever happe
         { kind: "stop", next: pick(["stay", "restart-now"]), reason: "s" },
         { kind: "elapsed", now },
         ...(processes > 0
-          ? [exit(pick([0, 1]), now), { kind: "spawn-failed", reason: "f", code: 127, now, random: 0.5 } as const]
+          ? [
+              exit(pick([0, 1]), now),
+              { kind: "spawn-failed", reason: "f", code: 127, permanent: random() < 0.5, now, random: 0.5 } as const,
+            ]
           : []),
       ];
       const event = pick(events);

@@ -48,11 +48,20 @@ export type InstanceEvent =
   /** a liveness or startup probe failed, or the start took too long: the process has to go */
   | { readonly kind: "unhealthy"; readonly reason: string }
   | { readonly kind: "stop"; readonly next: "stay" | "restart-now"; readonly reason: string }
-  | { readonly kind: "exited"; readonly exit: Exit; readonly now: number; readonly random: number }
+  | {
+      readonly kind: "exited";
+      readonly exit: Exit;
+      readonly now: number;
+      readonly random: number;
+      /** in words, when there is more to say than the exit code */
+      readonly reason?: string;
+    }
   | {
       readonly kind: "spawn-failed";
       readonly reason: string;
       readonly code: number;
+      /** trying again would find the same: the program is not there, or is none */
+      readonly permanent: boolean;
       readonly now: number;
       readonly random: number;
     }
@@ -94,6 +103,10 @@ export function instanceNext(fold: InstanceFold, event: InstanceEvent, policy: I
     case "exited":
       return exited(fold, event, policy);
     case "spawn-failed":
+      if (event.permanent && isUp(state) && !policy.forever) {
+        const { upSince: _, ...down } = fold;
+        return enter(down, { name: "Failed", reason: event.reason, exit: { code: event.code } });
+      }
       return exited(
         fold,
         { exit: { code: event.code }, now: event.now, random: event.random, reason: event.reason },
@@ -134,7 +147,8 @@ function exited(
   if (state.name === "Stopping") {
     if (state.next === "stay") return enter(down, { name: "Stopped", by: "request", exit: event.exit });
     if (state.next === "restart-now") return spawn({ ...down, attempt: 0 }, state.reason, event.now);
-    return restartOrFail(fold, { ...event, reason: state.reason }, policy, true);
+    // how it took our own stop signal says nothing: it failed because of its health
+    return restartOrFail(fold, { ...event, exit: { code: 1 }, reason: state.reason }, policy, true);
   }
   if (!isUp(state)) return stay(fold);
   return restartOrFail(fold, { ...event, reason: event.reason ?? exitText(event.exit) }, policy, event.exit.code !== 0);

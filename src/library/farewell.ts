@@ -18,7 +18,10 @@ export async function farewell(
   const { exitCode = 0, shutdown } = snapshot;
   const killed = shutdown?.killed ?? [];
   const suffix = killed.length === 0 ? "" : `; had to kill ${killed.join(", ")}`;
-  log.info(`exit ${exitCode}: ${shutdown?.cause ?? "ended"}${suffix}`, { exitCode, killed });
+  log[killed.length === 0 ? "info" : "warn"](`exit ${exitCode}: ${shutdown?.cause ?? "ended"}${suffix}`, {
+    exitCode,
+    killed,
+  });
   if (plan.terminationMessagePath !== undefined)
     writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
   await Promise.all(outputs.map((output) => output.finish(lastWordsMs)));
@@ -27,6 +30,7 @@ export async function farewell(
 const defaultPath = "/dev/termination-log";
 
 /** The last words of a server that never began: the problems as they were printed. */
-export function writeTerminationMessage(text: string): void {
-  if (existsSync(defaultPath)) writeTermination(defaultPath, refusalMessage(text));
+export function writeTerminationMessage(text: string, env: Readonly<Record<string, string | undefined>>): void {
+  const path = env.PINGORA_ENTRY_TERMINATION_MESSAGE_PATH ?? defaultPath;
+  if (existsSync(path)) writeTermination(path, refusalMessage(text));
 }

@@ -3,7 +3,7 @@ import type { Plan } from "../core/plan.js";
 /** What a server is configured with, besides its services: listeners, grace, readiness, admin endpoints, log. Times in ms. */
 export type ServerConf = Omit<Plan, "services" | "waves">;
 
-/** The defaults of the configuration reference, for a server that is put together in code. No admin port, a control socket in the runtime directory. */
+/** The defaults of the configuration reference, for a server that is put together in code. No admin port and no control socket until they are named. */
 export function defaultConf(): ServerConf {
   return {
     listeners: [],

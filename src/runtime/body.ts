@@ -4,12 +4,12 @@ import type { NotifyMessage, ProbeContext, ResourceUsage, SignalScope } from "./
 /** What a running body says. `exited` comes once, last. */
 export type BodyEvent =
   | NotifyMessage
-  | { readonly kind: "exited"; readonly exit: Exit; readonly usage?: ResourceUsage };
+  | { readonly kind: "exited"; readonly exit: Exit; readonly usage?: ResourceUsage; readonly reason?: string };
 
 export type StartResult =
   | { readonly ok: true; readonly pid?: number }
   /** `code`: what a shell would exit with, 127 or 126 */
-  | { readonly ok: false; readonly reason: string; readonly code: number };
+  | { readonly ok: false; readonly reason: string; readonly code: number; readonly permanent: boolean };
 
 /** What a service instance is made of: a process, or a function of this process. One id is one life. */
 export interface Body {

@@ -15,7 +15,8 @@ export function endingCode(
     plan.services.find(({ name }) => name === plan.main)?.stop.steps.map(({ signal }) => signal) ?? [];
   const ending = {
     requested: record?.requested ?? true,
-    killed,
+    // by the first second of a forced stop some have obeyed and some were killed; the code must not depend on that race
+    killed: record?.hurried ? [...killed, ...record.busy] : killed,
     ...(record?.own === undefined ? {} : { own: record.own }),
     ...(record?.fatal === undefined ? {} : { fatal: record.fatal }),
     ...(main === undefined ? {} : { main }),

@@ -29,7 +29,8 @@ export function inProcessBody(task: InProcessTask, log: Log): Body {
             () => end(id, { kind: "exited", exit: { code: 0 } }),
             (error: unknown) => {
               log.error("service failed", { err: error });
-              end(id, { kind: "exited", exit: { code: 1 } });
+              const reason = error instanceof Error ? error.message : String(error);
+              end(id, { kind: "exited", exit: { code: 1 }, reason });
             },
           );
       });

@@ -125,7 +125,9 @@ export class Instance {
 
   get reason(): string {
     const { state } = this.#fold;
-    if (state.name === "Stopped") return state.by === "request" ? "stopped" : exitText(state.exit ?? { code: 0 });
+    if (state.name === "Stopped" && state.by === "request")
+      return state.exit?.signal === "SIGKILL" ? "killed at its deadline" : "stopped";
+    if (state.name === "Stopped") return exitText(state.exit ?? { code: 0 });
     return "reason" in state ? state.reason : "";
   }
 
@@ -242,6 +244,7 @@ export class Instance {
       kind: "spawn-failed",
       reason: result.reason,
       code: result.code,
+      permanent: result.permanent,
       now: clock.now(),
       random: random(),
     });
@@ -249,7 +252,7 @@ export class Instance {
 
   #receive(run: Run, event: BodyEvent): void {
     if (run !== this.#run) return;
-    if (event.kind === "exited") void this.#exited(run, event.exit, event.usage);
+    if (event.kind === "exited") void this.#exited(run, event.exit, event.usage, event.reason);
     else this.#read(event);
   }
 
@@ -290,7 +293,7 @@ export class Instance {
   }
 
   /** The process is gone; what it left behind goes, too, before anything else starts in its place. */
-  async #exited(run: Run, exit: Exit, usage?: ResourceUsage): Promise<void> {
+  async #exited(run: Run, exit: Exit, usage?: ResourceUsage, reason?: string): Promise<void> {
     if (run.exit !== undefined) return;
     const { body, clock, random, ended } = this.#parts;
     run.exit = exit;
@@ -310,7 +313,8 @@ export class Instance {
       ...(run.stopBegan === undefined ? {} : { stopMs: clock.now() - run.stopBegan }),
       ...(usage === undefined ? {} : { usage }),
     });
-    this.#dispatch({ kind: "exited", exit, now: clock.now(), random: random() });
+    const words = reason === undefined ? {} : { reason };
+    this.#dispatch({ kind: "exited", exit, now: clock.now(), random: random(), ...words });
     // first on record, then forgotten: a supervisor that dies in between finds the exit again, and counts it once
     this.#parts.save();
     body.ended(run.id);

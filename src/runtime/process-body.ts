@@ -55,7 +55,12 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       try {
         wired = wiring.connect(wireSpec(id), receive);
       } catch (error) {
-        return { ok: false, reason: `cannot connect its output: ${(error as Error).message}`, code: 126 };
+        return {
+          ok: false,
+          reason: `cannot connect its output: ${(error as Error).message}`,
+          code: 126,
+          permanent: false,
+        };
       }
       wires.set(id, wired);
       const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
@@ -68,7 +73,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
           wired.fds.map(({ target }) => target),
         );
       } catch (error) {
-        return { ok: false, reason: (error as Error).message, code: 126 };
+        return { ok: false, reason: (error as Error).message, code: 126, permanent: true };
       }
       const env = [
         ...Object.entries({ ...baseEnv, ...passed.env }).map(([name, value]) => `${name}=${value}`),
@@ -166,7 +171,7 @@ function mergeEnv(
 }
 
 const spawnErrors: Readonly<Record<string, string>> = {
-  ENOENT: "not found",
+  ENOENT: "not found, or the interpreter that its first line names is not",
   EACCES: "permission denied",
   ENOEXEC: "not an executable format",
   ENOTDIR: "a part of the path is no directory",
@@ -176,15 +181,19 @@ const spawnErrors: Readonly<Record<string, string>> = {
   ENOMEM: "out of memory",
 };
 
+/** what may pass by itself */
+const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
+
 function spawnFailure(
   stage: string,
   errno: string,
   spec: ProcessSpec,
-): { readonly reason: string; readonly code: number } {
+): { readonly reason: string; readonly code: number; readonly permanent: boolean } {
   const words = spawnErrors[errno] ?? errno;
   if (stage === "exec") {
     const file = spec.command[0] ?? "";
-    return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126 };
+    const permanent = Object.hasOwn(spawnErrors, errno) && !transient.includes(errno);
+    return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126, permanent };
   }
   const what =
     stage === "cwd"
@@ -192,5 +201,5 @@ function spawnFailure(
       : stage === "fork"
         ? "start a process"
         : `set ${stage}`;
-  return { reason: `cannot ${what}: ${words}`, code: 126 };
+  return { reason: `cannot ${what}: ${words}`, code: 126, permanent: false };
 }

@@ -213,8 +213,7 @@ test("ServerRun restarts a service whose liveness probe fails failureThreshold t
 });
 
 test("ServerRun ends 127 when a required command does not exist", async () => {
-  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
-  const server = new FakeServer(planOf([serviceSpec("a", { restart: never })]));
+  const server = new FakeServer(planOf([serviceSpec("a")]));
   server.init.spawnFailure = () => ({ ok: false, stage: "exec", errno: "ENOENT" });
   await server.begin();
   await server.clock.advance(10);

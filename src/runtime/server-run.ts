@@ -187,9 +187,9 @@ export class ServerRun {
       this.#begin({ cause: "stop", requested: true, signalled: true });
       const plan = this.#plan();
       this.#parts.log.info(planText(plan, this.#parts.clock.now()), { cause: this.#stop.record?.cause });
-      if (plan.excessMs > 0)
+      if (plan.shrunk || (plan.excessMs > 0 && this.#stop.record?.lameDuckFrom !== undefined))
         this.#parts.log.warn(
-          `the grace period is ${plan.excessMs / 1000} s too short for what is configured; every wave got less`,
+          `the grace period is ${plan.excessMs / 1000} s too short for what is configured; ${plan.shrunk ? "every wave got less" : "the lame duck got less"}`,
         );
       return Promise.resolve({ event: "ShutdownPlanned", cause: "plan is fixed" });
     },
@@ -239,6 +239,8 @@ export class ServerRun {
         this.store.set({ orphansReaped: event.total });
         return;
       case "closed":
+        // what follows our own EXIT is no loss
+        if (this.store.snapshot.phase === "Terminated") return;
         log.error("the init is gone");
         this.#begin({ cause: "the init is gone", requested: false, signalled: true, own: exitCodes.software.code });
         this.#stop.hastens();

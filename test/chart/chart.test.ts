@@ -1,27 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
-import { loadPlan } from "../../src/adapters/config/load-plan.js";
-import { container, find, helms, lint, notes, render, skip, skipNotes } from "./helm.js";
-
-const shop = {
-  services: {
-    migrate: { command: ["./migrate"], type: "oneshot" },
-    cache: { command: ["cache"], dependsOn: ["migrate"], stop: { graceSeconds: 5 } },
-    web: { command: ["web"], dependsOn: { cache: "ready" }, listeners: ["http"], stop: { graceSeconds: 15 } },
-  },
-  listeners: { http: { tcp: "0.0.0.0:8080" }, dns: { udp: 5353 }, local: { unix: "/run/app/local.sock" } },
-};
-
-/** has a wave without a grace of its own */
-const withLog = {
-  ...shop,
-  services: {
-    log: { command: ["log"] },
-    ...shop.services,
-    cache: { ...shop.services.cache, dependsOn: ["migrate", "log"] },
-  },
-};
+import { container, find, helms, lint, render, skip } from "./helm.js";
+import { shop } from "./values.js";
 
 test("chart is tested when a helm is on the PATH", { skip }, () => assert.ok(helms.length > 0));
 
@@ -52,26 +33,6 @@ for (const helm of helms) {
         admin: { ...config.admin, tcp: "0.0.0.0:9090" },
         shutdown: { lameDuckSeconds: 5, reserveSeconds: 1 },
       });
-    });
-
-    test("ConfigMap is what pingora-entry accepts, with the same stop in the same order", {
-      skip: skipNotes(helm),
-    }, async () => {
-      for (const values of [{}, shop]) {
-        const outcome = render(helm, values);
-        const { env } = container(outcome);
-        const { plan } = await loadPlan({
-          texts: [{ name: "config.yaml", text: find(outcome, "ConfigMap").data["config.yaml"] }],
-          env: { KUBERNETES_SERVICE_HOST: "10.0.0.1", [env[0].name]: env[0].value },
-        });
-        assert.deepEqual(plan.shutdown, { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 });
-        const stops = [...notes(helm, values).matchAll(/ {2}stop ([^:\n]+)/g)].map(([, names = ""]) =>
-          names.split(", "),
-        );
-        const oneshots = plan.services.filter(({ type }) => type === "oneshot").map(({ name }) => name);
-        const waves = plan.waves.map((names) => names.filter((name) => !oneshots.includes(name)));
-        assert.deepEqual(stops, waves.filter((names) => names.length > 0).reverse());
-      }
     });
 
     test("without services there is one that says hello", () => {
@@ -152,21 +113,6 @@ for (const helm of helms) {
       }
     });
 
-    test("notes print the shutdown plan in stop order", { skip: skipNotes(helm) }, () => {
-      const text = notes(helm, withLog);
-      assert.match(
-        text,
-        /5 s {2}lame duck.*15 s {2}stop web.*5 s {2}stop cache.*stop log: a share.*26 s {2}in sum, 4 s are left/s,
-      );
-    });
-
-    test("notes warn when almost nothing is left to share", { skip: skipNotes(helm) }, () => {
-      assert.match(
-        notes(helm, { ...withLog, terminationGracePeriodSeconds: 26 }),
-        /WARNING: less than a second each is left to stop log:/,
-      );
-    });
-
     const refused: readonly [string, object, RegExp][] = [
       [
         "a stop that does not fit",
@@ -202,24 +148,6 @@ for (const helm of helms) {
         assert.match(outcome.stderr, message);
       });
     }
-
-    test("main comes after all others when it says nothing", { skip: skipNotes(helm) }, () => {
-      const text = notes(helm, { ...shop, args: ["./server"] });
-      assert.match(text, /stop main: a share.*stop web.*stop cache/s);
-    });
-
-    test("a chain of 60 services is planned in its order", { skip: skipNotes(helm) }, () => {
-      const names = Array.from({ length: 60 }, (_, i) => `s${i}`);
-      const services = Object.fromEntries(
-        names.map((name, i) => [
-          name,
-          { command: ["x"], stop: { graceSeconds: 1 }, dependsOn: i === 0 ? [] : [`s${i - 1}`] },
-        ]),
-      );
-      const text = notes(helm, { ...shop, services, terminationGracePeriodSeconds: 70 });
-      const order = [...text.matchAll(/stop (s\d+)/g)].map(([, name]) => name);
-      assert.deepEqual(order, [...names].reverse());
-    });
 
     test("kubeVersion admits what is current and refuses what is too old", () => {
       assert.ok(render(helm, {}, ["--kube-version", "1.34.0"]).ok);

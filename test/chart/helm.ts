@@ -58,11 +58,6 @@ export function isHelm3(program: string): boolean {
   return spawnSync(program, ["version", "--short"], { encoding: "utf8" }).stdout.startsWith("v3");
 }
 
-/** For a test's options: Helm 3 renders notes only with a cluster at hand. */
-export function skipNotes(program: string): string | false {
-  return isHelm3(program) ? "Helm 3 wants a cluster for its notes" : false;
-}
-
 /** What an install would print. */
 export function notes(program: string, values: unknown): string {
   const run = runHelm(program, ["install", "shop", chart, "--dry-run=client"], values);

@@ -58,18 +58,18 @@ static const char *map_memory(struct message *message)
 
 static void take_fds(struct message *message, struct msghdr *header)
 {
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            if (message->fd_count < FRAME_MOST_FDS + 1)
-                message->fds[message->fd_count++] = fd;
-            else
-                close(fd);
-        }
+    /* the kernel puts all descriptors of a datagram into one part, and no other part was asked for */
+    struct cmsghdr *part = CMSG_FIRSTHDR(header);
+    if (part == NULL || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+        return;
+    size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+        if (message->fd_count < FRAME_MOST_FDS + 1)
+            message->fds[message->fd_count++] = fd;
+        else
+            close(fd);
     }
 }
 

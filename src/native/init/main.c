@@ -61,7 +61,8 @@ static bool is_subcommand(const char *word)
 static bool environment_configures(char *const environment[])
 {
     static const char *const own[] = {"HOME=",     "CHANNEL=",      "ID=",           "VERBOSE=", "SERVICE=",
-                                      "INSTANCE=", "SERVICE_HOST=", "SERVICE_PORT=", "SERVICE_PORT_", "PORT=", "PORT_"};
+                                      "INSTANCE=", "SERVICE_HOST=", "SERVICE_PORT=", "SERVICE_PORT_", "PORT=", "PORT_",
+                                      "ADMIN_SOCKET="};
     for (size_t i = 0; environment[i] != NULL; i++) {
         if (strncmp(environment[i], prefix, sizeof prefix - 1) != 0)
             continue;

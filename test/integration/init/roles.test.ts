@@ -85,7 +85,7 @@ test("what is configured starts the supervisor with the arguments as they are", 
   }
   // what it reads itself, what it sets for its children, and what Kubernetes sets for a Service called pingora-entry
   const kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_ADMIN", "PORT", "PORT_9090_TCP_ADDR"];
-  for (const name of ["HOME", "CHANNEL", "ID", "VERBOSE", "SERVICE", "INSTANCE", ...kubernetes]) {
+  for (const name of ["HOME", "CHANNEL", "ID", "VERBOSE", "SERVICE", "INSTANCE", "ADMIN_SOCKET", ...kubernetes]) {
     assert.equal(
       (await call(where, ["echo", "wrapped"], { env: { [`PINGORA_ENTRY_${name}`]: "0" } })).out,
       "wrapped\n",

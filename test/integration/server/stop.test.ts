@@ -54,7 +54,7 @@ shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0, reserveSeconds: 1 }
     const from = performance.now();
     server.signal(second);
     assert.equal((await server.exited).code, 143, server.stderr);
-    assert.ok(performance.now() - from < 1_000);
+    assert.ok(performance.now() - from < 10_000);
   }
 });
 
