@@ -53,7 +53,7 @@ export function operateCommand(
         const from = performance.now();
         await client.operate(service, name, io.signal);
         const tookMs = performance.now() - from;
-        return tookMs < 100 ? done : `${done} after ${durationText(tookMs)}`;
+        return tookMs < 1_000 ? done : `${done} after ${durationText(tookMs)}`;
       });
     },
   };
