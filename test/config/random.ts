@@ -1,3 +1,5 @@
+import { seeded } from "../fakes/random.js";
+
 /** Random choices that are the same for the same seed (mulberry32). */
 export interface Random {
   /** in [0, 1) */
@@ -9,13 +11,7 @@ export interface Random {
 }
 
 export function randomOf(seed: number): Random {
-  let state = seed;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  const next = seeded(seed);
   const below = (limit: number): number => Math.floor(next() * limit);
   const pick = <T>(from: readonly T[]): T => {
     const chosen = from[below(from.length)];
