@@ -42,6 +42,8 @@ static char line_out[1 << 20];
 static size_t out_length;
 static char *fields[MOST_FIELDS];
 
+static void receive(void);
+
 static void put(int fd, const char *name)
 {
     snprintf(names[name_count].name, sizeof names[0].name, "%s", name);
@@ -139,10 +141,19 @@ static void send_bytes(const char *fds_named, const char *bytes, size_t length, 
         rights->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
         memcpy(CMSG_DATA(rights), fds, sizeof(int) * (size_t)count);
     }
-    if (sendmsg(channel, &header, MSG_NOSIGNAL) < 0) {
+    /* the init reads no order while an answer waits for room: read, too */
+    while (sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        struct pollfd look = {.fd = channel, .events = deaf ? POLLOUT : POLLIN | POLLOUT};
+        if (errno == EAGAIN) {
+            poll(&look, 1, -1);
+            if (look.revents & POLLIN)
+                receive();
+            continue;
+        }
         out_raw("send-failed");
         out_field(strerror(errno));
         flush_line();
+        return;
     }
 }
 
