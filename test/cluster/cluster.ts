@@ -149,11 +149,10 @@ export class Namespace {
     let text = "";
     const deleted = new Promise<void>((done) => {
       child.stdout.setEncoding("utf8").on("data", (part: string) => {
-        // one indented object an event: it ends with a brace in the first column
-        const events = (text + part).split(/(?<=^\}\n)/m);
-        text = events.at(-1)?.endsWith("\n}\n") ? "" : (events.pop() ?? "");
-        for (const event of events) {
-          const { type, object } = JSON.parse(event) as { type: string; object: Pod };
+        const lines = (text + part).split("\n");
+        text = lines.pop() ?? "";
+        for (const line of lines) {
+          const { type, object } = JSON.parse(line) as { type: string; object: Pod };
           states.push(object);
           if (type === "DELETED") done();
         }
