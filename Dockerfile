@@ -12,7 +12,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
-COPY tsconfig.json tsconfig.types.json ./
+COPY tsconfig.json tsconfig.types.json LICENSE ./
 COPY scripts scripts
 COPY src src
 # names the build in logs, metrics and `version`; there is no .git in here
@@ -23,6 +23,9 @@ RUN install -d /opt/pingora-entry \
  && cp dist/bin/pingora-entry dist/bin/addon.node dist/bin/*.cjs dist/bin/*.cache /opt/pingora-entry/ \
  && cp "$(command -v node)" /opt/pingora-entry/node \
  && strip --strip-unneeded /opt/pingora-entry/node \
+ && cp LICENSE /opt/pingora-entry/LICENSE \
+ && node scripts/third-party-licenses.mjs >/opt/pingora-entry/LICENSES-THIRD-PARTY \
+ && if [ -f /usr/local/LICENSE ]; then cp /usr/local/LICENSE /opt/pingora-entry/LICENSE-NODE; fi \
  && chmod -R a+rX,go-w /opt/pingora-entry \
  && env -i /opt/pingora-entry/pingora-entry version
 
