@@ -253,7 +253,11 @@ export class Instance {
   #receive(run: Run, event: BodyEvent): void {
     if (run !== this.#run) return;
     if (event.kind === "exited") void this.#exited(run, event.exit, event.usage, event.reason);
-    else this.#read(event);
+    else {
+      this.#read(event);
+      // on record before the word is taken from its socket
+      if (event.kind === "ready") this.#parts.save();
+    }
   }
 
   readonly #findings: Findings = {

@@ -69,6 +69,8 @@ export interface Addon {
   sendmsg(fd: number, data: Uint8Array, fds: readonly number[]): number | undefined;
   /** undefined: nothing is there. At most 253 descriptors come with one message. */
   recvmsg(fd: number, buffer: Uint8Array): ReceivedMessage | undefined;
+  /** as recvmsg, and the message stays where it is; its descriptors are copies of their own */
+  peekmsg(fd: number, buffer: Uint8Array): ReceivedMessage | undefined;
   /** non-blocking */
   socket(domain: number, type: number): number;
   /** at most 107 bytes; a first NUL makes it an abstract name */

@@ -126,7 +126,8 @@ export class NotifySocket {
 
   #read(): void {
     for (let count = 0; count < perTurn && !this.#closed; count += 1) {
-      const message = this.#next();
+      // taken from the socket only when it has been dealt with: a supervisor that dies in between has not swallowed it
+      const message = this.#next("peekmsg");
       if (message === undefined) return;
       // descriptors are not for us (FDSTORE); closing that of BARRIER=1 is the answer which systemd-notify waits for
       for (const fd of message.fds) native().close(fd);
@@ -139,12 +140,14 @@ export class NotifySocket {
         this.#refusedOnce = true;
         this.#parts.refused(refusal);
       }
+      if (this.#closed) return;
+      for (const fd of this.#next("recvmsg")?.fds ?? []) native().close(fd);
     }
   }
 
-  #next(): ReceivedMessage | undefined {
+  #next(read: "peekmsg" | "recvmsg"): ReceivedMessage | undefined {
     try {
-      return native().recvmsg(this.#parts.fd, this.#buffer);
+      return native()[read](this.#parts.fd, this.#buffer);
     } catch (error) {
       // told again and again otherwise: what makes a read fail once does not pass by itself
       this.#watch.want(0);

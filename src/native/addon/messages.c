@@ -81,7 +81,7 @@ static bool set_received(napi_env env, napi_value result, const struct received 
  * { length, fds, truncated, controlTruncated, credentials?, from }, or undefined when nothing is there. `length` 0 is the end of
  * a connection (or an empty datagram). Descriptors arrive CLOEXEC; the caller owns them, also those of a truncated message.
  */
-static napi_value receive_message(napi_env env, napi_callback_info info) {
+static napi_value receive(napi_env env, napi_callback_info info, int flags) {
     napi_value arguments[2], result, from;
     int fd;
     size_t length;
@@ -98,7 +98,7 @@ static napi_value receive_message(napi_env env, napi_callback_info info) {
     struct msghdr message = {.msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1,
                              .msg_control = control.bytes, .msg_controllen = sizeof control};
     ssize_t count;
-    do count = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    do count = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
     while (count < 0 && errno == EINTR);
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return make_undefined(env);
     if (count < 0) return throw_errno(env, "recvmsg", errno);
@@ -114,6 +114,16 @@ static napi_value receive_message(napi_env env, napi_callback_info info) {
     return NULL;
 }
 
+static napi_value receive_message(napi_env env, napi_callback_info info) {
+    return receive(env, info, 0);
+}
+
+/* The message stays where it is; its descriptors are copies of their own. */
+static napi_value peek_message(napi_env env, napi_callback_info info) {
+    return receive(env, info, MSG_PEEK);
+}
+
 bool register_messages(napi_env env, napi_value exports) {
-    return set_function(env, exports, "sendmsg", send_message) && set_function(env, exports, "recvmsg", receive_message);
+    return set_function(env, exports, "sendmsg", send_message) && set_function(env, exports, "recvmsg", receive_message) &&
+           set_function(env, exports, "peekmsg", peek_message);
 }
