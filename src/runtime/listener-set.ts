@@ -31,8 +31,8 @@ export async function openListeners(
     else refused.push(result.reason);
   }
   if (refused.length === 0) {
-    for (const { spec, host, port, path } of bound.values())
-      log.info(`listening on ${path ?? `${host}:${port}`}`, { listener: spec.name });
+    for (const each of bound.values())
+      log.info(`listening on ${addressText(each.spec, each)}`, { listener: each.spec.name });
     return bound;
   }
   for (const [name, listener] of bound) {
