@@ -7,6 +7,7 @@ import { native } from "../native/addon.js";
 import { refuse } from "./answer.js";
 import { CrowdControl } from "./crowd-control.js";
 import { endpointList, endpoints } from "./endpoints.js";
+import { OneAtATime } from "./one-at-a-time.js";
 
 /** One listening socket with its own server and its own routes: what is not registered here cannot be reached here. */
 export interface Door {
@@ -25,14 +26,17 @@ export async function openDoor(
   routes: (app: FastifyInstance) => void,
 ): Promise<Door> {
   const most = mostConnections();
-  const crowd = new CrowdControl((most * 3) / 4);
+  const crowd = new CrowdControl({ connections: (most * 3) / 4, answerMs: 10_000, unreadBytes: 32 * 1024 * 1024 });
+  const turns = new OneAtATime();
   const app = fastify<Server>({
     logger: false,
     serverFactory: (serve) =>
-      createServer(serverOptions, (request, response) => {
-        crowd.busy(request.socket, response);
-        serve(request, response);
-      }),
+      createServer(serverOptions, (request, response) =>
+        turns.enter(request.socket, response, () => {
+          crowd.busy(request.socket, response);
+          serve(request, response);
+        }),
+      ),
     bodyLimit: 16 * 1024,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 },
     // nothing here has a schema; this keeps two compilers from being loaded

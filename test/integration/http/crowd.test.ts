@@ -62,3 +62,60 @@ test("requests beyond the length of the line are refused at once, health is not"
   release();
   assert.ok((await Promise.all(scrapes)).every(({ status, body }) => status === 200 && body === "up 1\n"));
 });
+
+/** Asks and never reads; learns that it was let go by writing on, empty lines, which ask nothing. */
+function deaf(port: number, text: string): Socket {
+  const socket = connect(port, "127.0.0.1", () => socket.write(text));
+  open.add(socket);
+  const writing = setInterval(() => socket.write("\r\n"), 100);
+  socket.on("error", () => {}).on("close", () => clearInterval(writing));
+  socket.pause();
+  return socket;
+}
+
+const ask = "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n";
+
+test("a client that asks hundreds of times ahead and never reads is let go with little done for it", async () => {
+  let rendered = 0;
+  await using stage = await Stage.open(one, {
+    renderMetrics: async () => {
+      rendered += 1;
+      return { type: "text/plain", body: Buffer.alloc(8 * 1024 * 1024, "x") };
+    },
+  });
+  let gone = 0;
+  for (let n = 0; n < 20; n++) deaf(stage.port, ask.repeat(400)).on("close", () => gone++);
+  await eventually(() => gone === 20);
+  assert.ok(rendered <= 20, `${rendered} of 8000 answers were made`);
+  assert.equal((await stage.tcp("/readyz")).status, 200);
+});
+
+test("a few requests sent ahead are answered in order", async () => {
+  await using stage = await Stage.open(one);
+  const socket = connect(stage.port, "127.0.0.1");
+  open.add(socket);
+  let text = "";
+  socket.setEncoding("latin1").on("data", (part: string) => {
+    text += part;
+  });
+  socket.write(
+    ["/metrics", "/readyz", "/nowhere", "/status"].map((path) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`).join(""),
+  );
+  await eventually(() => text.includes('"now":'));
+  assert.deepEqual(
+    [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
+    ["200", "200", "404", "200"],
+  );
+});
+
+test("answers that nobody reads are held within bounds of memory and time", { timeout: 60_000 }, async () => {
+  const size = 8 * 1024 * 1024;
+  await using stage = await Stage.open(one, {
+    renderMetrics: async () => ({ type: "text/plain", body: Buffer.alloc(size, "x") }),
+  });
+  let gone = 0;
+  for (let n = 0; n < 20; n++) deaf(stage.port, ask).on("close", () => gone++);
+  await eventually(() => gone >= 10, 5_000);
+  assert.ok(gone < 20, "within the bound they stay");
+  await eventually(() => gone === 20, 20_000);
+});
