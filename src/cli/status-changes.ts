@@ -17,5 +17,6 @@ export function transitionText({ from, to, event }: Transition): string {
 }
 
 function reasonOf(service: ServiceView): string {
-  return service.reason === "" ? "" : ` (${service.reason})`;
+  const words = [service.reason, service.output ?? ""].filter((each) => each !== "");
+  return words.length === 0 ? "" : ` (${words.join(": ")})`;
 }

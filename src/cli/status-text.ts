@@ -108,13 +108,18 @@ function instanceRow(instance: InstanceView, look: StatusLook): Cell[] {
 }
 
 /** The reason, what comes next and when, and how it ended last time. */
-function reasonText({ state, until, lastExit }: InstanceView, reason: string, { now }: StatusLook): string {
+function reasonText(
+  { state, until, lastExit, output = "" }: InstanceView,
+  reason: string,
+  { now }: StatusLook,
+): string {
   const next = state === "Backoff" ? "again" : "killed";
   const due = until === undefined ? "" : `${next} in ${durationText(until - now)}`;
   const running = state === "Ready" || state === "Starting";
   const exit =
     lastExit === undefined || !running ? "" : `last ${exitText(lastExit)}, ${durationText(now - lastExit.at)} ago`;
-  return [reason, due, exit].filter((part) => part !== "").join("; ");
+  const words = [reason, output].filter((part) => part !== "").join(": ");
+  return [words, due, exit].filter((part) => part !== "").join("; ");
 }
 
 function exitText({ code, signal }: NonNullable<InstanceView["lastExit"]>): string {

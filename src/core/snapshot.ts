@@ -31,6 +31,8 @@ export interface InstanceView {
   readonly pid?: number;
   /** why it is in this state, in words: "waiting for cache to be ready", "readiness probe: connection refused" */
   readonly reason: string;
+  /** what the exec probe wrote that the reason speaks of, its last line; for those inside the container only */
+  readonly output?: string;
   readonly restarts: number;
   readonly lastExit?: ExitView;
   /** Stopping: when it will be killed; Backoff: when it starts again */
@@ -47,6 +49,8 @@ export interface ServiceView {
   readonly state: ServiceStateName;
   readonly since: number;
   readonly reason: string;
+  /** of the instance that the reason is of */
+  readonly output?: string;
   /** ready, or completed when it is a oneshot */
   readonly ready: boolean;
   readonly instances: readonly InstanceView[];

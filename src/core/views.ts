@@ -49,7 +49,8 @@ export function statusView(snapshot: Snapshot): StatusView {
 }
 
 function serviceCheck(service: ServiceView): Check {
-  const state = service.reason === "" ? service.state : `${service.state}: ${service.reason}`;
+  const words = [service.state, service.reason, service.output ?? ""];
+  const state = words.filter((each) => each !== "").join(": ");
   const name = `service/${service.name}`;
   if (service.ready) return { name, ok: true, reason: service.type === "oneshot" ? "completed" : service.state };
   return service.required ? { name, ok: false, reason: state } : { name, ok: true, reason: `not required; ${state}` };

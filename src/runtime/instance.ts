@@ -75,6 +75,8 @@ export class Instance {
   #serial = 0;
   #sinceWall: number;
   #restarts = 0;
+  /** what a probe's command wrote, and the reason it goes with */
+  #output: { readonly text: string; readonly of: string } | undefined;
   #lastExit: ExitView | undefined;
   readonly #deadline = new StopDeadline();
   #timer = new Scope();
@@ -117,6 +119,7 @@ export class Instance {
       since: this.#sinceWall,
       reason: this.reason,
       restarts: this.#restarts,
+      ...(this.output === undefined ? {} : { output: this.output }),
       ...(this.#run?.pid === undefined ? {} : { pid: this.#run.pid }),
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(until === undefined ? {} : { until: Math.round(clock.wall() + until - clock.now()) }),
@@ -129,6 +132,11 @@ export class Instance {
       return state.exit?.signal === "SIGKILL" ? "killed at its deadline" : "stopped";
     if (state.name === "Stopped") return exitText(state.exit ?? { code: 0 });
     return "reason" in state ? state.reason : "";
+  }
+
+  /** What the exec probe wrote that the reason speaks of. */
+  get output(): string | undefined {
+    return this.#output !== undefined && this.reason.startsWith(this.#output.of) ? this.#output.text : undefined;
   }
 
   start(): void {
@@ -262,15 +270,26 @@ export class Instance {
 
   readonly #findings: Findings = {
     ready: () => this.#dispatch({ kind: "ready" }),
-    unready: (reason, final) => {
-      if (final || this.#fold.state.name === "Starting") this.#dispatch({ kind: "unready", reason });
+    unready: (reason, final, output) => {
+      if (!final && this.#fold.state.name !== "Starting") return;
+      this.#wrote(reason, output);
+      this.#dispatch({ kind: "unready", reason });
     },
-    unhealthy: (reason) => this.#dispatch({ kind: "unhealthy", reason }),
+    unhealthy: (reason, output) => {
+      this.#wrote(reason, output);
+      this.#dispatch({ kind: "unhealthy", reason });
+    },
     healthy: (value) => {
       this.healthy = value;
       this.#parts.changed(this, this.#fold.state.name);
     },
   };
+
+  #wrote(of: string, text: string | undefined): void {
+    const before = this.#output?.text;
+    this.#output = text === undefined ? undefined : { text, of };
+    if (before !== text) this.#parts.changed(this, this.#fold.state.name);
+  }
 
   #watch(run: Run): void {
     const { service, body, clock, prober } = this.#parts;

@@ -68,6 +68,7 @@ export function memberView(member: Member, unmet: readonly Member[]): ServiceVie
     state,
     since: least?.since ?? 0,
     reason: state === "Waiting" ? waitingFor(member, unmet) : (least?.reason ?? ""),
+    ...(state === "Waiting" || least?.output === undefined ? {} : { output: least.output }),
     ready: isReady(member),
     instances: views,
     restartsByReason: Object.fromEntries(member.restartsByReason),

@@ -141,7 +141,10 @@ export interface Sockets {
   close(listener: BoundListener): void;
 }
 
-export type ProbeResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+/** `output`: what the probe's command wrote, when it had something to say. Kept apart: it can be anything, and not everybody may read it */
+export type ProbeResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string; readonly output?: string };
 
 /** Asks once. Never throws, never later than `timeoutMs`. */
 export interface Prober {

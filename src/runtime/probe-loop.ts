@@ -4,7 +4,13 @@ import type { Clock, ProbeResult } from "./ports.js";
 /** Told on every change of the verdict, and on every new reason while it fails. */
 export type ProbeVerdict =
   | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string /** failureThreshold was reached */; readonly final: boolean };
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly output?: string;
+      /** failureThreshold was reached */
+      readonly final: boolean;
+    };
 
 export interface ProbeLoop {
   readonly spec: ProbeSpec;
@@ -46,10 +52,10 @@ export async function runProbe(loop: ProbeLoop, clock: Clock, signal: AbortSigna
       successes = 0;
       if (counts) failures += 1;
       const final = failures >= spec.failureThreshold;
-      const words = `${final} ${result.reason}`;
+      const words = `${final} ${result.reason} ${result.output ?? ""}`;
       if (told !== words && (final || told !== "ok")) {
         told = words;
-        loop.tell({ ok: false, reason: result.reason, final });
+        loop.tell({ ...result, final });
       }
     }
     const wait = loop.eager && !passed ? Math.min(clock.now() + eagerMs, due) : due;

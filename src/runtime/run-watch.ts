@@ -8,9 +8,9 @@ import type { Scope } from "./scope.js";
 export interface Findings {
   ready(): void;
   /** `final`: often enough in a row to count for a process that was ready */
-  unready(reason: string, final: boolean): void;
+  unready(reason: string, final: boolean, output?: string): void;
   /** the process has to go: liveness or startup probe failed, or it took too long to get ready */
-  unhealthy(reason: string): void;
+  unhealthy(reason: string, output?: string): void;
   /** the liveness probe's word; true from the start when there is none */
   healthy(value: boolean): void;
 }
@@ -44,8 +44,8 @@ export function watchRun(parts: WatchParts, run: { readonly since: number; wasRe
     if (verdict.ok) {
       void startup.close();
       watchStarted(parts);
-    } else if (verdict.final) findings.unhealthy(`startup probe: ${verdict.reason}`);
-    else findings.unready(`startup probe: ${verdict.reason}`, false);
+    } else if (verdict.final) findings.unhealthy(`startup probe: ${verdict.reason}`, verdict.output);
+    else findings.unready(`startup probe: ${verdict.reason}`, false, verdict.output);
   });
 }
 
@@ -56,7 +56,7 @@ function watchStarted(parts: WatchParts): void {
   else {
     probe(parts, scope, livenessProbe, "liveness", (verdict) => {
       findings.healthy(verdict.ok);
-      if (!verdict.ok && verdict.final) findings.unhealthy(`liveness probe: ${verdict.reason}`);
+      if (!verdict.ok && verdict.final) findings.unhealthy(`liveness probe: ${verdict.reason}`, verdict.output);
     });
   }
   if (readinessProbe === undefined) {
@@ -65,7 +65,7 @@ function watchStarted(parts: WatchParts): void {
   } else if (readinessProbe.action.kind !== "log" && readinessProbe.action.kind !== "notify") {
     probe(parts, scope, readinessProbe, "readiness", (verdict) => {
       if (verdict.ok) findings.ready();
-      else findings.unready(`readiness probe: ${verdict.reason}`, verdict.final);
+      else findings.unready(`readiness probe: ${verdict.reason}`, verdict.final, verdict.output);
     });
   }
 }

@@ -188,6 +188,7 @@ export class ServiceSet {
         instance: instance.key,
         state: state.name,
         reason: instance.reason,
+        ...(instance.output === undefined ? {} : { output: instance.output }),
       });
       if (state.name === "Starting" && (before === "Backoff" || before === "Stopping"))
         this.#countRestart(member, before, instance);

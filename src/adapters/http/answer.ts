@@ -5,18 +5,18 @@ export function wantsJson(request: FastifyRequest): boolean {
   return request.headers.accept?.includes("application/json") === true;
 }
 
-/** Words for people, `{"error": ...}` for programs; one line each. */
+/** Words for people, `{"error": ...}` for programs; one line each. `list`: what people find below it. */
 export function refuse(
   request: FastifyRequest,
   reply: FastifyReply,
   status: number,
   message: string,
-  more = "",
+  list = "",
 ): FastifyReply {
   reply.code(status);
   return wantsJson(request)
     ? reply.send({ error: message })
-    : reply.type("text/plain; charset=utf-8").send(`${message}\n${more}`);
+    : reply.type("text/plain; charset=utf-8").send(list === "" ? `${message}\n` : `${message}; there is:\n${list}`);
 }
 
 /** What has been done, in words; `fields` for programs. */

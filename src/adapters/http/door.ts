@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import type { Socket } from "node:net";
 import { type FastifyInstance, fastify } from "fastify";
 import { EntryError } from "../../core/entry-error.js";
 import type { Log } from "../../runtime/ports.js";
@@ -16,7 +17,8 @@ export interface Door {
 }
 
 /**
- * Serves on a bound, listening socket. The fd stays the caller's: a duplicate is used and closed.
+ * Serves on a bound, listening socket. The fd stays the caller's: a duplicate is used and closed. `alsoHere`: paths of the control socket
+ * that `routes` has opened on TCP, too.
  * @throws EntryError os when it cannot be listened on
  */
 export async function openDoor(
@@ -24,6 +26,7 @@ export async function openDoor(
   fd: number,
   log: Log,
   routes: (app: FastifyInstance) => void,
+  alsoHere: readonly string[] = [],
 ): Promise<Door> {
   const most = mostConnections();
   const crowd = new CrowdControl({ connections: (most * 3) / 4, answerMs: 10_000, unreadBytes: 32 * 1024 * 1024 });
@@ -38,6 +41,11 @@ export async function openDoor(
         }),
       ),
     bodyLimit: 16 * 1024,
+    frameworkErrors: (_error, request, reply) => {
+      reply.headers(commonHeaders);
+      refuse(request, reply, 400, "cannot read the request: its path is malformed");
+    },
+    clientErrorHandler: (error, socket) => answerBroken(error, socket, turns.engaged(socket)),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 255 },
     // nothing here has a schema; this keeps two compilers from being loaded
     schemaController: { compilersFactory: noCompilers },
@@ -49,7 +57,7 @@ export async function openDoor(
     next();
   });
   routes(app);
-  refusals(app, where, log);
+  refusals(app, where, log, alsoHere);
   await app.ready();
 
   const { server } = app;
@@ -104,16 +112,34 @@ function listen(app: FastifyInstance, where: string, fd: number): Promise<void> 
   });
 }
 
+/** What could not be read as a request gets an answer like the others; one that is under way is not written into. */
+function answerBroken({ code = "" }: NodeJS.ErrnoException, socket: Socket, engaged: boolean): void {
+  const [status, words] = brokenRequests[code] ?? ["400 Bad Request", "it is not HTTP"];
+  const body = `cannot read the request: ${words}\n`;
+  const fields = { ...commonHeaders, "content-type": "text/plain; charset=utf-8", connection: "close" };
+  const head = Object.entries({ ...fields, "content-length": `${body.length}` }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
+  if (socket.writable && !engaged && code !== "ECONNRESET")
+    socket.write(`HTTP/1.1 ${status}\r\n${head.join("\r\n")}\r\n\r\n${body}`);
+  socket.destroy();
+}
+
+const brokenRequests: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "its head is larger than 8 KiB"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "it did not come in time"],
+};
+
 /** What is not there, what is not allowed here, and bugs. */
-function refusals(app: FastifyInstance, where: "tcp" | "control", log: Log): void {
+function refusals(app: FastifyInstance, where: "tcp" | "control", log: Log, alsoHere: readonly string[]): void {
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0] ?? "";
     const endpoint = endpoints.find((each) => matches(each.path, path));
-    if (endpoint === undefined)
-      return refuse(request, reply, 404, `there is no ${path}; there is`, endpointList(where));
-    if (where === "tcp" && endpoint.where === "control")
+    if (endpoint === undefined) return refuse(request, reply, 404, `there is no ${path}`, endpointList(where));
+    if (where === "tcp" && endpoint.where === "control" && !alsoHere.includes(endpoint.path))
       return refuse(request, reply, 403, `${path} is served on the control socket only`);
-    reply.header("allow", endpoint.methods.map((method) => (method === "GET" ? "GET, HEAD" : method)).join(", "));
+    const head = endpoint.head === false ? "" : ", HEAD";
+    reply.header("allow", endpoint.methods.map((method) => (method === "GET" ? `GET${head}` : method)).join(", "));
     return refuse(request, reply, 405, `${request.method} is not allowed on ${path}`);
   });
   app.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {

@@ -2,6 +2,8 @@
 export interface Endpoint {
   readonly path: string;
   readonly methods: readonly ("GET" | "POST")[];
+  /** HEAD is answered where GET is, unless asking does something */
+  readonly head?: false;
   /** `both`: on TCP and on the control socket */
   readonly where: "both" | "control";
   readonly says: string;
@@ -23,12 +25,19 @@ export const endpoints: readonly Endpoint[] = [
   {
     path: "/prestop",
     methods: ["GET", "POST"],
+    head: false,
     where: "control",
     says: "begins the drain; answers when the pod may go on",
   },
   { path: "/v1/phase", methods: ["GET"], where: "control", says: "the phase, one word" },
   { path: "/v1/events", methods: ["GET"], where: "control", says: "as /events" },
-  { path: "/v1/logs", methods: ["GET"], where: "control", says: "output of services; ?service=, ?tail=, ?follow" },
+  {
+    path: "/v1/logs",
+    methods: ["GET"],
+    head: false,
+    where: "control",
+    says: "output of services; ?service=, ?tail=, ?follow",
+  },
   { path: "/v1/services/NAME/start", methods: ["POST"], where: "control", says: "answers when it is ready" },
   { path: "/v1/services/NAME/stop", methods: ["POST"], where: "control", says: "answers when it has ended" },
   { path: "/v1/services/NAME/restart", methods: ["POST"], where: "control", says: "answers when it is ready again" },

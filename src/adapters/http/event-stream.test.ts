@@ -32,7 +32,7 @@ test("EventStream lets a reader go that has too much to read, and keeps the othe
       return () => {};
     },
   };
-  const stream = new EventStream(control, () => "{}", { backlogBytes: 1_000, clients: 2 });
+  const stream = new EventStream(control, () => "{}", "boot", { backlogBytes: 1_000, clients: 2 });
   const [slow, quick, late] = [new Unread(), new Unread(), new Unread()];
   assert.equal(stream.attach(slow as unknown as ServerResponse, undefined), true);
   assert.equal(stream.attach(quick as unknown as ServerResponse, undefined), true);

@@ -30,7 +30,7 @@ interface Sent {
  * Server-sent events for any number of readers at the cost of one: every event is put into words once.
  *
  *     event: transition   id: BOOT.N   data: {"from","to","event","at"}     each, in order; missed ones first after Last-Event-ID
- *     event: snapshot                  data: as /status                     the newest, at once and after changes
+ *     event: snapshot     id: BOOT.N   data: as /status                     the newest, at once and after changes; N: transitions before it
  */
 export class EventStream {
   readonly #limits: EventLimits;
@@ -44,12 +44,16 @@ export class EventStream {
   #pause: NodeJS.Timeout | undefined;
   #heart: NodeJS.Timeout | undefined;
 
-  /** `json`: the snapshot as /status gives it */
-  constructor(control: Pick<Control, "subscribe" | "snapshot">, json: () => string, limits: Partial<EventLimits> = {}) {
+  /** `json`: the snapshot as /status gives it. `boot`: in every id, so that those of an earlier supervisor are not taken for ours */
+  constructor(
+    control: Pick<Control, "subscribe">,
+    json: () => string,
+    boot: string,
+    limits: Partial<EventLimits> = {},
+  ) {
     this.#limits = { ...defaults, ...limits };
     this.#json = json;
-    // ids of an earlier supervisor must not be taken for ours
-    this.#boot = `${control.snapshot().pid.toString(36)}-${Date.now().toString(36)}`;
+    this.#boot = boot;
     this.#leave = control.subscribe({
       transition: (transition) => this.#transition(transition),
       snapshot: (snapshot) => this.#changed(snapshot),
@@ -103,7 +107,7 @@ export class EventStream {
 
   #snapshotText(): string {
     this.#dirty = false;
-    return `event: snapshot\ndata: ${this.#json()}\n\n`;
+    return `event: snapshot\nid: ${this.#boot}.${this.#serial}\ndata: ${this.#json()}\n\n`;
   }
 
   #toAll(text: string): void {

@@ -20,6 +20,11 @@ export class OneAtATime {
     else socket.destroy();
   }
 
+  /** An answer is under way. */
+  engaged(socket: Socket): boolean {
+    return this.#lines.has(socket);
+  }
+
   #serve(socket: Socket, response: ServerResponse, serve: () => void): void {
     response.once("close", () => {
       const next = socket.destroyed ? undefined : this.#lines.get(socket)?.shift();

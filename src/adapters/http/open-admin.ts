@@ -1,4 +1,6 @@
 import type { Plan } from "../../core/plan.js";
+import { publicSnapshot } from "../../core/public-snapshot.js";
+import type { Snapshot } from "../../core/snapshot.js";
 import type { Clock, Control, Log, OutputHistory } from "../../runtime/ports.js";
 import { actionRoutes } from "./action-routes.js";
 import { refuse } from "./answer.js";
@@ -37,24 +39,31 @@ const closeGraceMs = 150;
 export async function openAdmin(parts: AdminParts): Promise<Admin> {
   const { control, history, plan, log, renderMetrics } = parts;
   const snapshot = () => control.snapshot();
-  const json = statusJson(snapshot, parts.clock.wall);
-  const stream = new EventStream(control, json);
-  const read: ReadParts = { snapshot, json, renderMetrics, stream, turnstile: new Turnstile(16, 4096) };
+  const turnstile = new Turnstile(16, 4096);
+  const boot = `${snapshot().pid.toString(36)}-${Date.now().toString(36)}`;
+  const streams: EventStream[] = [];
+  const readParts = (snapshot: () => Snapshot): ReadParts => {
+    const json = statusJson(snapshot, parts.clock.wall);
+    const stream = new EventStream(control, json, boot);
+    streams.push(stream);
+    return { snapshot, json, renderMetrics, stream, turnstile };
+  };
   const doors: Door[] = [];
   const close = async (): Promise<void> => {
-    stream.close();
+    for (const stream of streams) stream.close();
     await Promise.all(doors.splice(0).map((door) => door.close(closeGraceMs)));
   };
   try {
     const { tcpFd, controlFd } = parts;
     if (controlFd !== undefined) {
+      const read = readParts(snapshot);
       const door = await openDoor("control", controlFd, log, (app) => {
         readRoutes(app, read);
         prestopRoute(app, control);
         app.get("/v1/phase", (_request, reply) =>
           reply.type("text/plain; charset=utf-8").send(`${snapshot().phase}\n`),
         );
-        eventRoute(app, "/v1/events", stream);
+        eventRoute(app, "/v1/events", read.stream);
         logRoute(app, plan.services, history);
         actionRoutes(app, control);
       });
@@ -62,21 +71,28 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
     }
     if (tcpFd !== undefined) {
       const { prestopToken } = plan.admin;
-      const door = await openDoor("tcp", tcpFd, log, (app) => {
-        app.addHook("onRequest", (request, reply, next) => {
-          const path = request.url.split("?", 1)[0];
-          const allowed =
-            request.method === "GET" ||
-            request.method === "HEAD" ||
-            (prestopToken !== undefined && path === "/prestop");
-          if (allowed) return next();
-          // an unread body must not hold the connection
-          reply.headers({ allow: "GET, HEAD", connection: "close" });
-          refuse(request, reply, 405, `${request.method} is not allowed here: this address is read only`);
-        });
-        readRoutes(app, read);
-        if (prestopToken !== undefined) prestopRoute(app, control, prestopToken);
-      });
+      const read = readParts(onceEach(snapshot, publicSnapshot));
+      const door = await openDoor(
+        "tcp",
+        tcpFd,
+        log,
+        (app) => {
+          app.addHook("onRequest", (request, reply, next) => {
+            const path = request.url.split("?", 1)[0];
+            const allowed =
+              request.method === "GET" ||
+              request.method === "HEAD" ||
+              (prestopToken !== undefined && path === "/prestop");
+            if (allowed) return next();
+            // an unread body must not hold the connection
+            reply.headers({ allow: "GET, HEAD", connection: "close" });
+            refuse(request, reply, 405, `${request.method} is not allowed here: this address is read only`);
+          });
+          readRoutes(app, read);
+          if (prestopToken !== undefined) prestopRoute(app, control, prestopToken);
+        },
+        prestopToken === undefined ? [] : ["/prestop"],
+      );
       doors.push(door);
     }
   } catch (error) {
@@ -84,4 +100,16 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
     throw error;
   }
   return { close };
+}
+
+/** Made once per snapshot, so that who compares snapshots finds them the same. */
+function onceEach(snapshot: () => Snapshot, make: (snapshot: Snapshot) => Snapshot): () => Snapshot {
+  let seen: Snapshot | undefined;
+  let made: Snapshot | undefined;
+  return () => {
+    const now = snapshot();
+    if (made === undefined || now !== seen) made = make(now);
+    seen = now;
+    return made;
+  };
 }

@@ -8,8 +8,8 @@ export type Attempt = (settle: (result: ProbeResult) => void) => () => void;
 
 export const passed: ProbeResult = { ok: true };
 
-export function failed(reason: string): ProbeResult {
-  return { ok: false, reason };
+export function failed(reason: string, output = ""): ProbeResult {
+  return { ok: false, reason, ...(output === "" ? {} : { output }) };
 }
 
 /** 1000 -> "1 s", 250 -> "0.25 s" */

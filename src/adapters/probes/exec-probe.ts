@@ -16,7 +16,7 @@ export interface ExecWorld {
   readonly exits: ProbeExits;
 }
 
-/** Passes when the command exits with 0. Its output goes nowhere but into the reason; at the end of its time all of its processes are killed. */
+/** Passes when the command exits with 0. Its output goes nowhere but, its last line, into the result; at the end of its time all of its processes are killed. */
 export function execProbe(command: readonly string[], context: ProbeContext, world: ExecWorld): Attempt {
   return (settle) => {
     const { init, exits } = world;
@@ -51,7 +51,7 @@ export function execProbe(command: readonly string[], context: ProbeContext, wor
       if (left) return;
       // somebody still holds the other end: the command has left a process behind
       const alone = output.drain();
-      settle(status.code === 0 ? passed : failed(exitText(status, output.lastLine)));
+      settle(status.code === 0 ? passed : failed(exitText(status), printable(output.lastLine, 200)));
       if (alone) init.forget(id);
       else kill();
     });
@@ -84,10 +84,8 @@ function spawnSpec(command: readonly string[], context: ProbeContext, output: nu
   };
 }
 
-function exitText(status: ExitStatus, lastLine: string): string {
-  const how = status.signal === undefined ? `exit code ${status.code ?? 0}` : `died of ${status.signal}`;
-  const words = printable(lastLine, 200);
-  return words === "" ? how : `${how}: ${words}`;
+function exitText(status: ExitStatus): string {
+  return status.signal === undefined ? `exit code ${status.code ?? 0}` : `died of ${status.signal}`;
 }
 
 const spawnErrors: Readonly<Record<string, string>> = {

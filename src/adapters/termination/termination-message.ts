@@ -60,7 +60,8 @@ export function writeTermination(path: string, text: string): void {
   } catch {}
 }
 
-function serviceEnd({ name, state, reason, instances }: ServiceView): ServiceEnd {
+function serviceEnd({ name, state, reason, output, instances }: ServiceView): ServiceEnd {
+  const words = [reason, output ?? ""].filter((each) => each !== "").join(": ");
   const exits = instances.flatMap(({ lastExit }) => (lastExit === undefined ? [] : [lastExit]));
   const worst = exits.find(({ code }) => code !== 0) ?? exits[0];
   const failed = state === "Failed" || (worst?.code ?? 0) !== 0;
@@ -69,7 +70,7 @@ function serviceEnd({ name, state, reason, instances }: ServiceView): ServiceEnd
     state,
     ...(worst === undefined ? {} : { exitCode: worst.code }),
     ...(worst?.signal === undefined ? {} : { signal: worst.signal }),
-    ...(failed && reason !== "" ? { reason: cut(reason, 200) } : {}),
+    ...(failed && words !== "" ? { reason: cut(words, 200) } : {}),
   };
 }
 

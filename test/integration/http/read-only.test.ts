@@ -88,6 +88,63 @@ test("/prestop on TCP is for who presents the token", async () => {
   );
 });
 
+test("/prestop on TCP answers 405 to another method, with a token and without one in the request", async () => {
+  await using stage = await Stage.open(one, { plan: { services: [], admin: { prestopToken: token } } });
+  for (const method of ["HEAD", "PUT", "DELETE", "OPTIONS"]) {
+    for (const headers of [{}, { authorization: `Bearer ${token}` }]) {
+      const answer = await stage.tcp("/prestop", { method, headers });
+      assert.deepEqual([answer.status, answer.headers.allow], [405, "GET, POST"], method);
+    }
+  }
+  assert.deepEqual(stage.control.calls, []);
+});
+
+test("what cannot be read is answered as everything is: words, not to be stored", async () => {
+  await using stage = await Stage.open(one);
+  for (const path of ["/livez/%zz", "/%zz?%zz=%zz"]) {
+    const { status, headers, body } = await stage.tcp(path);
+    assert.deepEqual([status, headers["cache-control"]], [400, "no-store"], path);
+    assert.equal(body, "cannot read the request: its path is malformed\n");
+  }
+  for (const [text, status] of [
+    ["HELLO\r\n\r\n", "400 Bad Request"],
+    [`GET / HTTP/1.1\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, "431 Request Header Fields Too Large"],
+  ]) {
+    const socket = connect(stage.port, "127.0.0.1").setEncoding("latin1");
+    let answer = "";
+    socket
+      .on("error", () => {})
+      .on("data", (part: string) => {
+        answer += part;
+      });
+    socket.write(text ?? "");
+    await new Promise((closed) => socket.once("close", closed));
+    assert.match(
+      answer,
+      new RegExp(`^HTTP/1.1 ${status}\r\n[^]*cache-control: no-store[^]*\r\n\r\ncannot read the request: `),
+    );
+  }
+});
+
+test("what a probe's command wrote is told on the control socket and nowhere on TCP", async () => {
+  const said = {
+    state: "Starting",
+    reason: "readiness probe: exit code 1",
+    output: "password hunter2 refused",
+  } as const;
+  const view = serviceView("db", said);
+  const instances = view.instances.map((each) => ({ ...each, output: said.output }));
+  await using stage = await Stage.open(snapshotOf([{ ...view, instances }]));
+  for (const path of ["/readyz", "/readyz/service/db", "/status", "/", "/startupz"]) {
+    const { body } = await stage.tcp(path);
+    assert.doesNotMatch(body, /hunter2/, path);
+    if (path !== "/startupz") assert.match(body, /exit code 1/, path);
+    assert.match((await stage.unix(path)).body, path === "/startupz" ? /^/ : /hunter2/, path);
+  }
+  const json = await stage.tcp("/readyz", { headers: { accept: "application/json" } });
+  assert.doesNotMatch(json.body, /hunter2/);
+});
+
 test("without a token /prestop on TCP is refused whatever is presented", async () => {
   await using stage = await Stage.open(one);
   const answer = await stage.tcp("/prestop", { headers: { authorization: "Bearer " } });
@@ -100,9 +157,11 @@ test("what does not exist is answered with what does", async () => {
   await using stage = await Stage.open(one);
   const onTcp = await stage.tcp("/health");
   assert.equal(onTcp.status, 404);
-  assert.match(onTcp.body, /there is no \/health; there is\n/);
+  assert.match(onTcp.body, /^there is no \/health; there is:\n/);
   assert.match(onTcp.body, /\/readyz/);
   assert.doesNotMatch(onTcp.body, /\/v1\/services/);
+  const json = await stage.tcp("/health", { headers: { accept: "application/json" } });
+  assert.deepEqual(JSON.parse(json.body), { error: "there is no /health" });
   assert.match((await stage.unix("/health")).body, /POST\s+\/v1\/services\/NAME\/restart/);
 });
 

@@ -63,12 +63,14 @@ const instance: Required<InstanceView> = {
   since: 1,
   pid: 7,
   reason: "",
+  output: "no route",
   restarts: 2,
   lastExit: exit,
   until: 9,
 };
 const service: Required<ServiceView> = {
   ...serviceView("web", { dependsOn: { db: "ready" }, restartsByReason: { exit: 1 } }),
+  output: "no route",
   instances: [instance],
 };
 const wave = { services: ["web"], deadlineAt: 8, graceMs: 5, done: false };
@@ -87,6 +89,7 @@ test("/status is what its published schema says, with every field and with the f
   for (const snapshot of [full, snapshotOf([]), snapshotOf([serviceView("web")], { phase: "Setup" })]) {
     await using stage = await Stage.open(snapshot);
     assert.deepEqual(problems(JSON.parse((await stage.tcp("/status")).body), schema), []);
+    assert.deepEqual(problems(JSON.parse((await stage.unix("/status")).body), schema), []);
   }
 });
 

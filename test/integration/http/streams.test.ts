@@ -62,6 +62,7 @@ test("/events tells the snapshot at once, every transition in order, and the new
   assert.equal(reader.response?.headers["content-type"], "text/event-stream; charset=utf-8");
   assert.match(reader.text, /^retry: \d+\n\n/);
   assert.equal(reader.events("snapshot")[0]?.data.ready, true);
+  assert.match(reader.events("snapshot")[0]?.id ?? "", /^[\w-]+\.0$/);
   stage.control.transition(change("Running", "GracefulTerminate"));
   stage.control.transition(change("GracefulTerminate", "ShutdownStarted"));
   await eventually(() => reader.events("snapshot").at(-1)?.data.phase === "ShutdownStarted");
@@ -89,6 +90,27 @@ test("/events repeats to a reader that comes back what it has missed, and nothin
   using stranger = new Reader(stage, "/events", { "last-event-id": "other.0" });
   await eventually(() => stranger.events("snapshot").length === 1);
   assert.equal(stranger.events("transition").length, 0);
+});
+
+test("/events resumes from the id of a snapshot, and with a snapshot after the supervisor was restarted", async () => {
+  await using stage = await Stage.open(one);
+  using first = new Reader(stage, "/events");
+  await eventually(() => first.events("snapshot").length === 1);
+  const id = first.events("snapshot")[0]?.id ?? "";
+  first.call.destroy();
+  stage.control.transition(change("Running", "GracefulTerminate"));
+  using second = new Reader(stage, "/events", { "last-event-id": id });
+  await eventually(() => second.events("snapshot").length === 1);
+  assert.deepEqual(
+    second.events("transition").map(({ data }) => data.to),
+    ["GracefulTerminate"],
+  );
+  await stage.admin?.close();
+  stage.control.current = { ...stage.control.current, pid: 99 };
+  await stage.reopen();
+  using third = new Reader(stage, "/events", { "last-event-id": second.events("snapshot")[0]?.id ?? "" });
+  await eventually(() => third.events("snapshot").length === 1);
+  assert.match(third.text, /^retry: 1000\n\nevent: snapshot\nid: /);
 });
 
 test("/events tells many changes as few snapshots, the last of them for certain", async () => {

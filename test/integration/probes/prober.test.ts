@@ -26,7 +26,11 @@ function ask(action: ProbeAction, timeoutMs = 5_000, signal = new AbortControlle
 }
 
 const ok: ProbeResult = { ok: true };
-const no = (reason: string): ProbeResult => ({ ok: false, reason });
+const no = (reason: string, output?: string): ProbeResult => ({
+  ok: false,
+  reason,
+  ...(output === undefined ? {} : { output }),
+});
 
 async function listening(server: Server, path?: string): Promise<number> {
   await new Promise<void>((resolve) =>
@@ -267,7 +271,7 @@ describe("exec", () => {
   test("ask passes when the command exits with 0, and tells code and last line when it does not", async () => {
     await withoutLeak(async () => {
       assert.deepEqual(await ask(sh("echo fine")), ok);
-      assert.deepEqual(await ask(sh("echo one; echo two >&2; echo; exit 3")), no("exit code 3: two"));
+      assert.deepEqual(await ask(sh("echo one; echo two >&2; echo; exit 3")), no("exit code 3", "two"));
       assert.deepEqual(await ask(sh("exit 1")), no("exit code 1"));
       assert.deepEqual(await ask(sh("kill -9 $$")), no("died of SIGKILL"));
     });
@@ -275,7 +279,7 @@ describe("exec", () => {
 
   test("ask remembers only the end of what floods, and the command does not block on it", async () => {
     await withoutLeak(async () => {
-      assert.deepEqual(await ask(sh("head -c 1000000 /dev/zero; echo; echo last; exit 1")), no("exit code 1: last"));
+      assert.deepEqual(await ask(sh("head -c 1000000 /dev/zero; echo; echo last; exit 1")), no("exit code 1", "last"));
     });
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { childrenOf, commandOf, descendantsOf, eventually, startServer } from "../harness.js";
+import { childrenOf, commandOf, descendantsOf, eventually, freePort, startServer } from "../harness.js";
 
 const three = `
 services:
@@ -162,4 +162,26 @@ services:
 `);
   assert.equal((await server.exited).code, 0, server.stderr);
   assert.deepEqual(childrenOf(server.initPid()), []);
+});
+
+test("pingora-entry tells what an exec probe wrote in the container, not on TCP", async () => {
+  const port = await freePort();
+  await using server = startServer(`
+services:
+  db:
+    command: [{{service}}, -n, db]
+    readinessProbe: { exec: [sh, -c, "echo password hunter2 refused >&2; exit 1"], periodSeconds: 1 }
+admin: { tcp: "127.0.0.1:${port}", socket: "{{dir}}/control.sock" }
+log: { format: json }
+`);
+  const inside = await eventually(async () => {
+    const { body } = await server.ask("/readyz");
+    return body.includes("exit code 1") ? body : undefined;
+  });
+  assert.match(inside, /service\/db failed: Starting: readiness probe: exit code 1: password hunter2 refused\n/);
+  for (const path of ["/readyz", "/status", "/"]) {
+    const text = await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    assert.match(text, /exit code 1/);
+    assert.doesNotMatch(text, /hunter2/);
+  }
 });
