@@ -64,12 +64,12 @@ interface StopInPod {
 
 /** The stop as a pod would see it, from 0: a lame duck of auto has its pod's length. */
 function stopInPod({ plan, configuration }: Loaded): StopInPod {
-  const { gracePeriodMs, reserveMs } = plan.shutdown;
+  const { gracePeriodMs } = plan.shutdown;
   const automatic = configuration.shutdown.lameDuckSeconds === "auto";
   const lameDuckMs = automatic ? podLameDuckMs : plan.shutdown.lameDuckMs;
   const inPod = { ...plan, shutdown: { ...plan.shutdown, lameDuckMs } };
   const stop = planStop(inPod, { requestedAt: 0, lameDuck: true });
-  return { plan: stop, lameDuckMs: stop.lameDuckUntil, reserveMs, gracePeriodMs };
+  return { plan: stop, lameDuckMs: stop.lameDuckUntil, reserveMs: stop.reserveMs, gracePeriodMs };
 }
 
 function checkText(loaded: Loaded, warnings: readonly Problem[], stop: StopInPod, io: Io): string {

@@ -38,6 +38,8 @@ export interface ShutdownPlan {
   readonly waves: readonly PlannedWave[];
   /** the last wave's deadline: requestedAt + grace - reserve, or sooner */
   readonly deadline: number;
+  /** kept back after it */
+  readonly reserveMs: number;
   /** how much longer than the grant the configured times are; 0 when the plan holds as configured */
   readonly excessMs: number;
   /** waves got less than they were to have, not only the lame duck */
@@ -76,5 +78,6 @@ export function planShutdown(budget: StopBudget): ShutdownPlan {
     deadline = Math.min(deadline + graceMs, budget.requestedAt + available);
     return { services: wave.services.map((service) => service.name), graceMs, deadline };
   });
-  return { requestedAt: budget.requestedAt, lameDuckUntil, waves, deadline, excessMs, shrunk: scale < 1 };
+  const { requestedAt, reserveMs } = budget;
+  return { requestedAt, lameDuckUntil, waves, deadline, reserveMs, excessMs, shrunk: scale < 1 };
 }

@@ -17,10 +17,13 @@ export function planStop(
 ): ShutdownPlan {
   const specs = new Map(services.map((service) => [service.name, service]));
   const isBusy = busy ?? ((name: string) => specs.get(name)?.type !== "oneshot");
+  const processes = waves.map((names) =>
+    names.filter(isBusy).reduce((sum, name) => sum + (specs.get(name)?.instances ?? 0), 0),
+  );
   return planShutdown({
     requestedAt,
     graceMs: shutdown.gracePeriodMs,
-    reserveMs: shutdown.reserveMs,
+    reserveMs: shutdown.reserveMs + crowdMs(Math.max(0, ...processes), shutdown.gracePeriodMs),
     lameDuckMs: lameDuck ? shutdown.lameDuckMs : 0,
     waves: [...waves].reverse().map((names) => ({
       services: names.map((name) => {
@@ -29,4 +32,9 @@ export function planStop(
       }),
     })),
   });
+}
+
+/** What killing and burying many processes at once takes beyond the reserve; a few of them take nothing worth planning for. */
+function crowdMs(processes: number, graceMs: number): number {
+  return Math.min(Math.max(0, processes - 20) * 4, graceMs / 4);
 }

@@ -8,6 +8,12 @@ import type { Log } from "../runtime/ports.js";
 /** How long the last words may wait for a reader. */
 const lastWordsMs = 300;
 
+/** The termination message of a server that runs, or ran. */
+export function lastWords(snapshot: Snapshot, plan: Pick<Plan, "terminationMessagePath">): void {
+  if (plan.terminationMessagePath !== undefined)
+    writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
+}
+
 /** The last words of a server that ran, its log's and its services'. */
 export async function farewell(
   snapshot: Snapshot,
@@ -22,8 +28,7 @@ export async function farewell(
     exitCode,
     killed,
   });
-  if (plan.terminationMessagePath !== undefined)
-    writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
+  lastWords(snapshot, plan);
   await Promise.all(outputs.map((output) => output.finish(lastWordsMs)));
 }
 

@@ -20,7 +20,7 @@ import { inProcessBody } from "../runtime/in-process-body.js";
 import type { Init } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
 import { ServerRun } from "../runtime/server-run.js";
-import { farewell } from "./farewell.js";
+import { farewell, lastWords } from "./farewell.js";
 import { writePidFile } from "./pid-file.js";
 import type { ServiceContext } from "./service.js";
 
@@ -124,6 +124,7 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
     },
     stopped: (facts) => tally.stopped(facts),
     closeFd: (fd) => native().close(fd),
+    lastWords: (snapshot) => lastWords(snapshot, plan),
     farewell: (snapshot) => farewell(snapshot, plan, log, Object.values(outputs)),
   });
   run.store.subscribe(tally);

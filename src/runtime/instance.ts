@@ -41,6 +41,8 @@ export interface InstanceParts {
   readonly changed: (instance: Instance, before: string) => void;
   /** writes the record down before a process is started, so that no later supervisor starts it twice */
   readonly save: () => void;
+  /** its deadline is over, SIGKILL follows */
+  readonly killing: () => void;
   /** a process ended; `killed`: at its deadline */
   readonly ended: (
     instance: Instance,
@@ -306,6 +308,7 @@ export class Instance {
     if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
     const killing = () => {
       run.killed = true;
+      this.#parts.killing();
     };
     await stopProcess(service.stop, body, run.id, {
       clock,

@@ -76,6 +76,37 @@ test("ServerRun kills at the wave's deadline what ignores SIGTERM, and exits 143
   assert.deepEqual(server.run.store.snapshot.shutdown?.killed, ["b", "a"]);
 });
 
+test("ServerRun kills the main process first, and the tree when that does not help", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a")]));
+  server.init.behaviour = () => "ignore";
+  const signal = server.init.signal.bind(server.init);
+  server.init.signal = (id, name, scope) =>
+    name === "SIGKILL" && scope === "child" ? Promise.resolve(1) : signal(id, name, scope);
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(29_900);
+  assert.equal(server.exitCode, undefined);
+  await server.clock.advance(200);
+  assert.equal(server.exitCode, 143);
+});
+
+test("ServerRun has last words on record before its services are dead", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b"), serviceSpec("c")]));
+  server.init.behaviour = ({ id }) => (id.startsWith("c") ? 10 : "ignore");
+  server.init.signal = (
+    (signal) => (id, name, scope) =>
+      name === "SIGKILL" ? Promise.resolve(0) : signal(id, name, scope)
+  )(server.init.signal.bind(server.init));
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(29_500);
+  assert.equal(server.exitCode, undefined);
+  assert.deepEqual(
+    server.lastWords.map(({ exitCode, shutdown }) => [exitCode, shutdown?.cause, shutdown?.killed]),
+    [[143, "SIGTERM", ["a", "b"]]],
+  );
+});
+
 test("ServerRun moves every deadline to now when a second SIGTERM arrives outside a pod", async () => {
   const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b", { dependsOn: { a: "ready" } })]));
   server.init.behaviour = () => "ignore";

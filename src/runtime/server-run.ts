@@ -48,6 +48,8 @@ export interface ServerParts {
   readonly closeFd: (fd: number) => void;
   /** told how each process ended */
   readonly stopped: (facts: StopFacts) => void;
+  /** a first version of the last words, on record before time is over, should it become short */
+  readonly lastWords: (snapshot: Snapshot) => void;
   /** the very last words, before the exit code is given to the init */
   readonly farewell: (snapshot: Snapshot, log: Log) => Promise<void>;
 }
@@ -66,6 +68,7 @@ export class ServerRun {
   readonly #endpoints: Endpoints;
   #saveQueued = false;
   #doneWaves = 0;
+  readonly #killing = new Set<string>();
 
   constructor(parts: ServerParts) {
     this.#parts = parts;
@@ -90,6 +93,7 @@ export class ServerRun {
         this.#begin({ cause: reason, requested: false, signalled: false });
         this.#inbox.post("ServicesEnded", reason);
       },
+      killing: (service) => this.#willKill(service),
       stopped: (facts) => {
         if (facts.killed && this.#stop.record !== undefined) this.#killed.push(facts.service);
         parts.stopped(facts);
@@ -281,6 +285,21 @@ export class ServerRun {
     this.#changed();
     if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
     if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#endpoints.open();
+  }
+
+  /** A wave's deadlines come together: one message names them all. */
+  #willKill(service: string): void {
+    const { clock, lastWords } = this.#parts;
+    if (this.#stop.record === undefined) return;
+    this.#killing.add(service);
+    if (this.#killing.size > 1) return;
+    void clock.until(clock.now() + 10).then(() => {
+      const { snapshot } = this.store;
+      const killed = [...new Set([...this.#killed, ...this.#killing])];
+      this.#killing.clear();
+      if (snapshot.exitCode !== undefined || snapshot.shutdown === undefined) return;
+      lastWords({ ...snapshot, exitCode: exitCodes.forced.code, shutdown: { ...snapshot.shutdown, killed } });
+    });
   }
 
   /** An expected refusal ends the server with its code; anything else is a bug, and the server still stops its services. */

@@ -34,6 +34,8 @@ export interface ServiceSetParts {
   readonly fatal: (ending: ServiceEnding) => void;
   /** nothing is left that runs or could run; or the main service has ended */
   readonly over: (reason: string) => void;
+  /** the deadline of one of its processes is over, SIGKILL follows */
+  readonly killing: (service: string) => void;
   readonly stopped: (facts: StopFacts) => void;
 }
 
@@ -61,6 +63,7 @@ export class ServiceSet {
           save,
           log,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
+          killing: () => parts.killing(spec.name),
           ended: (_instance, facts) => parts.stopped({ service: spec.name, ...facts }),
         });
       });

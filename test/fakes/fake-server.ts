@@ -1,5 +1,5 @@
 import type { Plan, ServiceSpec } from "../../src/core/plan.js";
-import type { Transition } from "../../src/core/snapshot.js";
+import type { Snapshot, Transition } from "../../src/core/snapshot.js";
 import { ExitRouter } from "../../src/runtime/exit-router.js";
 import type { Log, ProbeResult, ServiceWires } from "../../src/runtime/ports.js";
 import { processBody } from "../../src/runtime/process-body.js";
@@ -71,6 +71,8 @@ export class FakeServer {
   /** what a probe of this service finds */
   readonly probes = new Map<string, ProbeResult>();
   readonly #notify = new Map<string, (ready: boolean) => void>();
+  /** first versions of the termination message */
+  readonly lastWords: Snapshot[] = [];
   ended: Promise<number> | undefined;
   exitCode: number | undefined;
 
@@ -123,6 +125,7 @@ export class FakeServer {
       openAdmin: () => Promise.resolve({ close: () => Promise.resolve() }),
       stopped() {},
       closeFd() {},
+      lastWords: (snapshot) => this.lastWords.push(snapshot),
       farewell: () => Promise.resolve(),
     });
     this.run.store.subscribe({ transition: (transition) => this.transitions.push(transition) });

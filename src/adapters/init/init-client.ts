@@ -4,6 +4,7 @@ import type { Init, InitEvent, Recovered, SignalScope, SpawnResult, SpawnSpec } 
 import type { Channel, ReceivedFrame } from "./channel.js";
 import { encodeFrame, FrameError, maxFrameFds } from "./frame.js";
 import type { Greeting } from "./handshake.js";
+import { Leftovers } from "./leftovers.js";
 import { Pending } from "./pending.js";
 import { type Reply, readReply } from "./reply.js";
 import { spawnRequest } from "./spawn-request.js";
@@ -27,6 +28,11 @@ export class InitClient implements Init {
   #receive: ((event: InitEvent) => void) | undefined;
   /** what came before listen, in order; `sequence` of a signal is acknowledged once it is handed over */
   readonly #early: { readonly event: InitEvent; readonly sequence?: number }[] = [];
+  readonly #dead = new Map<string, number>();
+  readonly #livingPids = new Set<number>();
+  readonly #leftovers: Leftovers;
+  /** the init looks for what a dead child has left */
+  #walking = false;
   #ticket = 0;
 
   constructor(channel: Channel, greeting: Greeting) {
@@ -34,6 +40,11 @@ export class InitClient implements Init {
     this.pid = greeting.pid;
     this.isPid1 = greeting.isPid1;
     this.recovered = greeting.recovered;
+    this.#leftovers = new Leftovers(this.pid, (pid) => this.#livingPids.has(pid));
+    for (const { id, pid, exit } of this.recovered.children) {
+      if (exit === undefined) this.#livingPids.add(pid);
+      else this.#died(id, pid);
+    }
   }
 
   listen(receive: (event: InitEvent) => void): void {
@@ -64,12 +75,47 @@ export class InitClient implements Init {
     const number = signal === "0" ? 0 : signalNumber(signal);
     if (number === 0 && signal !== "0")
       throw new EntryError("usage", `cannot send "${signal}": no signal has this name`);
+    const pid = this.#dead.get(id);
+    if (scope !== "tree" || pid === undefined) return this.#order(id, number, scope);
+    // the init walks over all processes for each: one at a time is quick, of a crowd we look after the others ourselves
+    if (this.#walking) return (await this.#signalLeftovers(id, pid, number)) ?? this.#order(id, number, scope);
+    this.#walking = true;
+    try {
+      return await this.#order(id, number, scope);
+    } finally {
+      this.#walking = false;
+    }
+  }
+
+  #order(id: string, number: number, scope: SignalScope): Promise<number> {
     const ticket = ++this.#ticket;
     this.#request("SIGNAL", encodeFrame("SIGNAL", [`${ticket}`, id, `${number}`, scope]), []);
     return this.#signals.wait(ticket);
   }
 
+  /** Undefined: that is the init's business, we do not see them or may not signal them. */
+  async #signalLeftovers(id: string, pid: number, number: number): Promise<number | undefined> {
+    const left = await this.#leftovers.of(id, pid);
+    if (left === undefined || number === 0) return left?.length;
+    let count = 0;
+    for (const each of left) {
+      try {
+        process.kill(each, number);
+        count += 1;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") return undefined;
+      }
+    }
+    return count;
+  }
+
+  #died(id: string, pid: number): void {
+    this.#livingPids.delete(pid);
+    this.#dead.set(id, pid);
+  }
+
   forget(id: string): void {
+    this.#dead.delete(id);
     this.#note("FORGET", [id], `FORGET ${id}`);
   }
 
@@ -109,6 +155,7 @@ export class InitClient implements Init {
   take(reply: Reply): void {
     switch (reply.kind) {
       case "spawned":
+        this.#livingPids.add(reply.pid);
         this.#spawns.answer(reply.id, { ok: true, pid: reply.pid });
         break;
       case "spawn-failed":
@@ -126,6 +173,9 @@ export class InitClient implements Init {
         break;
       }
       case "exited":
+        this.#died(reply.id, reply.pid);
+        this.#deliver(reply);
+        break;
       case "reaped":
         this.#deliver(reply);
         break;

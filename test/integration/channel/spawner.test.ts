@@ -274,3 +274,19 @@ test("startSpawner leaves no descriptor behind when the init has ended", async (
   for (let round = 0; round < 10; round++) await lifetime();
   await eventually(() => count() <= before);
 });
+
+test("signal finds what a crowd of dead children has left, detached or not, and nobody else", async () => {
+  const { init, exit } = await spawner();
+  const script = "sleep 1000 & setsid sleep 1000 & exit 0";
+  const ids = Array.from({ length: 12 }, (_, n) => `crowd/${n}#1`);
+  const stays = await init.spawn("stays", sh("exec sleep 1000"));
+  await Promise.all(ids.map((id) => init.spawn(id, sh(script))));
+  await Promise.all(ids.map((id) => exit(id)));
+  // the first is looked after by the init, the others by the client: they find the same
+  const count = () => Promise.all(ids.map((id) => init.signal(id, "0", "tree")));
+  await eventually(async () => (await count()).every((left) => left === 2));
+  const killed = await Promise.all(ids.map((id) => init.signal(id, "SIGKILL", "tree")));
+  assert.deepEqual(new Set(killed), new Set([2]));
+  await eventually(async () => (await count()).every((left) => left === 0));
+  assert.equal(await init.signal("stays", "0", "tree"), 1, JSON.stringify(stays));
+});

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, commandOf, descendantsOf, eventually, freePort, startServer } from "../harness.js";
 
@@ -184,4 +186,26 @@ log: { format: json }
     assert.match(text, /exit code 1/);
     assert.doesNotMatch(text, /hunter2/);
   }
+});
+
+test("pingora-entry ends 200 services that ignore SIGTERM, all in one wave, before the grace is over, with last words", async () => {
+  const names = Array.from({ length: 200 }, (_, n) => `deaf-${n}`);
+  const command = '[sh, -c, "trap : TERM; while :; do sleep 1; done"]';
+  await using server = startServer(`
+services:
+${names.map((name) => `  ${name}: { command: ${command}, required: false }`).join("\n")}
+shutdown: { gracePeriodSeconds: 4, lameDuckSeconds: 0 }
+terminationMessagePath: "{{dir}}/last"
+`);
+  await eventually(async () => (await server.status())?.services.every(({ state }) => state === "Ready"), {
+    timeoutMs: 60_000,
+  });
+  const from = performance.now();
+  server.signal("SIGTERM");
+  const { code } = await server.exited;
+  const took = performance.now() - from;
+  assert.equal(code, 143);
+  assert.ok(took < 4_000, `took ${took} ms`);
+  const words = JSON.parse(readFileSync(join(server.dir, "last"), "utf8"));
+  assert.deepEqual([words.exitCode, words.cause, words.killed.length], [143, "SIGTERM", 20]);
 });
