@@ -1,16 +1,17 @@
 import { startWaves } from "../core/dependency-graph.js";
-import { EntryError } from "../core/entry-error.js";
+import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
 import type { InProcessTask } from "../runtime/in-process-body.js";
 import type { Init } from "../runtime/ports.js";
 import type { ServerRun } from "../runtime/server-run.js";
 import { type ExecutionPhase, PhaseWatch } from "./execution-phase.js";
+import { conditionProblem, judgeConf, judgeName, judgeServices, judgeSpec, refuse } from "./judge.js";
 import { defaultConf, type ServerConf } from "./server-conf.js";
 import { inProcessSpec, type ProcessService, type Service, type ServiceContext } from "./service.js";
 import { ServiceHandle } from "./service-handle.js";
-import { type ShutdownSignalWatch, watchProcessSignals } from "./shutdown-signal.js";
-import { openWorld } from "./world.js";
+import { received, type ShutdownSignalWatch, watchProcessSignals } from "./shutdown-signal.js";
+import { openWorld, type World } from "./world.js";
 
 export interface RunArgs {
   /** instead of this process's signals; awaited once */
@@ -33,13 +34,22 @@ export class Server {
   readonly #readyWaiters: { readonly name: string; readonly settle: (error?: Error) => void }[] = [];
   #run: ServerRun | undefined;
   #begun = false;
+  #ended = false;
 
   constructor(conf: ServerConf = defaultConf()) {
+    judgeConf(conf);
     this.configuration = conf;
   }
 
-  /** @throws EntryError config when a service of that name is there already, or the server has begun to run */
+  /** @throws EntryError config when it is no service, one of that name is there already, or the server has begun to run */
   addService(service: Service | ProcessService): ServiceHandle {
+    judgeName(service?.name);
+    if ("spec" in service) {
+      judgeSpec(service.spec);
+      if (service.spec.name !== service.name)
+        refuse(`cannot add service "${service.name}"`, [`its spec is of "${service.spec.name}"`]);
+    } else if (typeof service.start !== "function")
+      refuse(`cannot add service "${service.name}"`, ["it has neither a start function nor a spec"]);
     if (this.#begun) throw new EntryError("config", `cannot add service "${service.name}": the server runs already`);
     if (this.#entries.has(service.name))
       throw new EntryError("config", `cannot add service "${service.name}": there is one of that name`);
@@ -61,8 +71,9 @@ export class Server {
 
   /** Every phase from this call on; any number of watches. */
   watchExecutionPhase(): AsyncIterableIterator<ExecutionPhase> {
-    const watch = new PhaseWatch();
-    this.#watches.add(watch);
+    const watch = new PhaseWatch((left) => this.#watches.delete(left));
+    if (this.#ended) watch.end();
+    else this.#watches.add(watch);
     return watch;
   }
 
@@ -73,12 +84,24 @@ export class Server {
 
   /**
    * Runs until the server is asked to stop, or ends because a service did; resolves with the exit code and never ends the process.
-   * @throws EntryError config for a dependency that does not exist; os when the init cannot be reached or started
+   * However it ends, nothing of it is left: no init, no watch that waits, no `ready()`.
+   * @throws EntryError config for a dependency or listener that does not exist; os when the init cannot be reached or started. What `recv`
+   * throws or rejects with, after an orderly stop
    */
-  async run({ shutdownSignal, init }: RunArgs = {}): Promise<number> {
+  async run(args: RunArgs = {}): Promise<number> {
     if (this.#begun) throw new EntryError("config", "cannot run the server: it has been run");
     this.#begun = true;
-    const world = await openWorld(this.#plan(), this.#tasks(), init);
+    try {
+      return await this.#live(await openWorld(this.#plan(), this.#tasks(), args.init), args.shutdownSignal);
+    } finally {
+      this.#ended = true;
+      this.#settleReady(this.snapshot);
+      this.#settleReady();
+      for (const watch of [...this.#watches]) watch.end();
+    }
+  }
+
+  async #live(world: World, shutdownSignal: ShutdownSignalWatch | undefined): Promise<number> {
     const { run } = world;
     this.#run = run;
     run.store.subscribe({
@@ -91,15 +114,22 @@ export class Server {
       shutdownSignal === undefined && !world.signalsComeFromInit
         ? watchProcessSignals((kind, cause) => run.request(kind, cause))
         : () => {};
-    void shutdownSignal
-      ?.recv()
-      .then((signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal));
+    let failure: { readonly error: unknown } | undefined;
+    if (shutdownSignal !== undefined)
+      void received(shutdownSignal).then(
+        (signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal),
+        (error: unknown) => {
+          failure = { error };
+          run.request("Terminate", "the shutdown signal failed");
+        },
+      );
     try {
-      return await run.run();
+      const code = await run.run();
+      if (failure !== undefined) throw failure.error;
+      return code;
     } finally {
       unwatch();
-      this.#settleReady();
-      world.close(run.store.snapshot.exitCode ?? 0);
+      world.close(run.store.snapshot.exitCode ?? exitCodes.software.code);
     }
   }
 
@@ -110,6 +140,7 @@ export class Server {
 
   #plan(): Plan {
     const services = [...this.#entries.values()].map(({ spec }) => spec);
+    judgeServices(services, this.configuration);
     const order = startWaves(new Map(services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)])));
     if (!order.ok) throw cycleError(order.cycle);
     return { ...this.configuration, services, waves: order.waves };
@@ -130,13 +161,14 @@ export class Server {
 
   #depend(from: ServiceHandle, on: ServiceHandle, condition: Condition): void {
     const entry = this.#entries.get(from.name);
-    if (entry === undefined || this.#entries.get(on.name)?.handle !== on)
+    const target = this.#entries.get(on?.name);
+    if (entry === undefined || target === undefined || target.handle !== on)
       throw new EntryError(
         "config",
-        `cannot make "${from.name}" depend on "${on.name}": it is no service of this server`,
+        `cannot make "${from.name}" depend on "${on?.name}": it is no service of this server`,
       );
-    if (this.#begun)
-      throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": the server runs already`);
+    const refusal = this.#begun ? "the server runs already" : conditionProblem(target.spec, condition);
+    if (refusal !== "") throw new EntryError("config", `cannot make "${from.name}" depend on "${on.name}": ${refusal}`);
     const before = entry.spec;
     entry.spec = { ...before, dependsOn: { ...before.dependsOn, [on.name]: condition } };
     const order = startWaves(
@@ -152,6 +184,7 @@ export class Server {
       this.#readyWaiters.push({ name, settle: (error) => (error === undefined ? resolve() : reject(error)) });
       const { snapshot } = this;
       if (snapshot !== undefined) this.#settleReady(snapshot);
+      if (this.#ended) this.#settleReady();
     });
   }
 

@@ -1,9 +1,26 @@
+import { EntryError } from "../core/entry-error.js";
+
 /** What a server can be asked; pingora's three. */
 export type ShutdownSignal = "GracefulUpgrade" | "GracefulTerminate" | "FastShutdown";
 
-/** Awaited once per run: resolves with what the server is asked. pingora's ShutdownSignalWatch. */
+const signals: readonly ShutdownSignal[] = ["GracefulUpgrade", "GracefulTerminate", "FastShutdown"];
+
+/**
+ * Awaited once per run: resolves with what the server is asked. pingora's ShutdownSignalWatch. When it rejects, nobody could stop the server
+ * any more: it stops in order, and `run` rejects with the same.
+ */
 export interface ShutdownSignalWatch {
   recv(): Promise<ShutdownSignal>;
+}
+
+/** @throws what `recv` throws or rejects with; EntryError config when it resolves with something else */
+export async function received(watch: ShutdownSignalWatch): Promise<ShutdownSignal> {
+  const signal = await watch.recv();
+  if (signals.includes(signal)) return signal;
+  throw new EntryError(
+    "config",
+    `cannot stop: recv() resolved with ${String(signal)}, one of ${signals.join(", ")} is needed`,
+  );
 }
 
 const requests = { SIGTERM: "Terminate", SIGQUIT: "Terminate", SIGINT: "FastShutdown" } as const;

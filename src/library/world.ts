@@ -12,7 +12,7 @@ import { passListeners } from "../adapters/sockets/pass.js";
 import { createSockets } from "../adapters/sockets/sockets.js";
 import { OutputMemory } from "../adapters/wiring/output-history.js";
 import { createWiring, notifyDirectories } from "../adapters/wiring/wiring.js";
-import { EntryError } from "../core/entry-error.js";
+import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import { version } from "../core/version.js";
 import { ExitRouter } from "../runtime/exit-router.js";
@@ -66,7 +66,15 @@ type Task = (context: ServiceContext) => Promise<void>;
 export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, given?: Init): Promise<World> {
   const adopted = given ?? (await adoptInit());
   const init = adopted ?? (await startSpawner(join(import.meta.dirname, "pingora-entry")));
-  const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
+  try {
+    return putTogether(plan, tasks, init, adopted !== undefined);
+  } catch (error) {
+    init.exit(error instanceof EntryError ? error.exitCode : exitCodes.software.code);
+    throw error;
+  }
+}
+
+function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, signalsComeFromInit: boolean): World {
   const clock = systemClock;
   const outputs = { stdout: boundedWriter(1), stderr: boundedWriter(2) };
   let phase: () => string = () => "Setup";
@@ -133,7 +141,8 @@ export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, gi
     removePidFile();
     init.exit(code);
   };
-  return { run, signalsComeFromInit: adopted !== undefined, close };
+  const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
+  return { run, signalsComeFromInit, close };
 }
 
 /**

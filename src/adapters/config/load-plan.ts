@@ -43,6 +43,8 @@ export interface LoadInput {
   readonly files?: ConfigFiles;
   /** configurations that are no files (library); when given, no file is looked for unless `options.conf` names it */
   readonly texts?: readonly NamedText[];
+  /** the server that the services are for (library): its listeners can be named, its grace is what they have to fit into */
+  readonly server?: Pick<Plan, "listeners" | "shutdown">;
 }
 
 /** The resolved configuration as plain data, in the words and units of the file. It holds secrets: print it with `configurationYaml` only. */
@@ -100,7 +102,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   const settings = readSettings(root, overrides, reading);
   const written = readStructures(root, options.command, reading);
 
-  const listeners = new Map<string, ListenerSpec>();
+  const listeners = new Map<string, ListenerSpec>(input.server?.listeners.map((spec) => [spec.name, spec]));
   for (const [name, listener] of Object.entries(written.listeners)) {
     const spec = compileListener(name, listener, { complaints, places });
     if (spec !== undefined) listeners.set(name, spec);
@@ -122,7 +124,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   const waves = compileWaves(services, scene);
   const inPod = (env.KUBERNETES_SERVICE_HOST ?? "") !== "";
   const hasTerminationLog = files.kind("/dev/termination-log") === "file";
-  const plan = assemblePlan({
+  const assembled = assemblePlan({
     services,
     listeners: [...listeners.values()],
     waves,
@@ -130,6 +132,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
     inPod,
     hasTerminationLog,
   });
+  const plan = input.server === undefined ? assembled : { ...assembled, shutdown: input.server.shutdown };
   judgeListeners(plan, scene);
   refuseUnstoppable(plan, scene);
   if (complaints.problems.length > 0) throw failure(complaints, texts);

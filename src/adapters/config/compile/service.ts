@@ -1,14 +1,13 @@
 import type { RestartPolicy, RestartSpec, ServiceSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
+import { reservedNames } from "../schema/names.js";
 import type { WrittenService } from "../schema/service.js";
 import { refusePlaceholders } from "./placeholders.js";
 import { compileProbe, type ProbeKind } from "./probe.js";
 import { compileProcess } from "./process.js";
 import { keyPlaceFor, mainName, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 import { compileStop } from "./stop.js";
-
-const reservedNames = ["pingora-entry", "supervisor", "init", "admin"];
 
 /** All of a service but what it depends on. `command` is the command line's, for main. */
 export function compileService(

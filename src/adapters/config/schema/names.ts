@@ -9,6 +9,9 @@ export const nameRule: NameRule = {
   needs: "letters, digits, - and _ (not first or last), at most 63",
 };
 
+/** Ours; no service can be called so. */
+export const reservedNames: readonly string[] = ["pingora-entry", "supervisor", "init", "admin"];
+
 const variableRule: NameRule = {
   pattern: /^[A-Za-z_][A-Za-z0-9_.-]*$/,
   needs: "a variable's name is letters, digits and _, not beginning with a digit",
