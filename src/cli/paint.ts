@@ -35,3 +35,21 @@ function cut(text: string, width: number): string {
   if (text.length <= width) return text;
   return width < 2 ? "" : `${text.slice(0, width - 1)}…`;
 }
+
+/** At most so many columns of a line that may have colours in it. */
+export function cutPainted(line: string, width: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours take no columns
+  const parts = line.split(/(\x1b\[\d*m)/);
+  const length = parts.reduce((sum, part, index) => sum + (index % 2 === 0 ? part.length : 0), 0);
+  if (length <= width) return line;
+  let left = width - 1;
+  let text = "";
+  for (const [index, part] of parts.entries()) {
+    if (index % 2 === 1) text += part;
+    else if (left >= 0) {
+      text += part.length > left ? `${part.slice(0, left)}…` : part;
+      left -= part.length > left ? left + 1 : part.length;
+    }
+  }
+  return text;
+}

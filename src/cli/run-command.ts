@@ -14,11 +14,12 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     get colour() {
       return process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
     },
+    // a terminal that was never told its size has 0
     get width() {
-      return process.stdout.columns ?? 80;
+      return process.stdout.columns || 80;
     },
     get height() {
-      return process.stdout.rows ?? 24;
+      return process.stdout.rows || 24;
     },
     signal: abort.signal,
   };

@@ -145,9 +145,17 @@ test("statusLines never writes beyond the terminal, and cuts nothing where there
   ];
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours take no columns
   const bare = (line: string): string => line.replace(/\x1b\[\d*m/g, "");
-  for (const width of [40, 80, 120]) {
-    const lines = statusLines(snapshot({ services }), { now, colours: true, width }).map(bare);
-    for (const line of lines.slice(2)) assert.ok(line.length <= Math.max(width, 49), `${width}: ${line}`);
+  const wave = { services: ["web", "api", "db"], deadlineAt: now + 8_000, graceMs: 6_000, done: false };
+  const cause = "service web failed: was killed by SIGKILL";
+  const shutdown = { cause, requestedAt: now - 3_000, deadlineAt: now + 9_000, waves: [wave], killed: ["web", "api"] };
+  for (const width of [1, 20, 40, 80, 120]) {
+    const look = { now, colours: true, width };
+    const lines = statusLines(snapshot({ phase: "ShutdownGracePeriod", services, shutdown }), look).map(bare);
+    for (const line of lines) assert.ok(line.length <= width, `${width}: ${line}`);
+    assert.ok(
+      lines.some((line) => line.endsWith("…")),
+      `${width}: nothing says that it was cut`,
+    );
   }
   assert.ok(statusLines(snapshot({ services }), plain).some((line) => line.includes(reason)));
 });

@@ -1,7 +1,7 @@
 import type { InstanceView, ServiceStateName, ServiceView, ShutdownView, Snapshot } from "../core/snapshot.js";
 import { readiness } from "../core/views.js";
 import { durationText } from "./duration-text.js";
-import { type Cell, type Colour, paint, table } from "./paint.js";
+import { type Cell, type Colour, cutPainted, paint, table } from "./paint.js";
 
 export interface StatusLook {
   /** wall clock, milliseconds: what durations end at */
@@ -27,7 +27,8 @@ export function statusLines(snapshot: Snapshot, look: StatusLook): string[] {
   if (snapshot.shutdown !== undefined) lines.push("", ...shutdownLines(snapshot.shutdown, look));
   if (snapshot.services.length > 0) lines.push("", ...serviceLines(snapshot.services, look));
   if (snapshot.listeners.length > 0) lines.push("", ...listenerLines(snapshot, look));
-  return lines;
+  const { width } = look;
+  return width === undefined ? lines : lines.map((line) => cutPainted(line, width));
 }
 
 function headline(snapshot: Snapshot, { now, colours }: StatusLook): string {

@@ -6,8 +6,8 @@ import { serviceChanges, transitionText } from "./status-changes.js";
 import { statusLines } from "./status-text.js";
 
 /** A supervisor that died is back within this time; services, phase and deadlines have gone on meanwhile. */
-const reconnectMs = 5_000;
-const retryMs = 100;
+export const reconnectMs = 5_000;
+export const retryMs = 100;
 
 interface View {
   show(event: StatusEvent): void;

@@ -20,14 +20,19 @@ export interface ControlClient {
   status(signal: AbortSignal, timeoutMs?: number): Promise<Snapshot>;
   /** the state now, then every change; ends with the connection */
   events(signal: AbortSignal): AsyncGenerator<StatusEvent>;
-  logs(
-    query: { readonly service?: string; readonly tail: number; readonly follow: boolean },
-    signal: AbortSignal,
-  ): AsyncGenerator<OutputLine>;
+  /** `opened` is called when somebody has answered. Rejects as unavailable when the answer breaks off: the supervisor has died */
+  logs(query: LogQuery, signal: AbortSignal, opened?: () => void): AsyncGenerator<OutputLine>;
   /** resolves when it is done */
   operate(service: string, action: "start" | "stop" | "restart", signal: AbortSignal): Promise<void>;
   /** number of processes reached, at least one */
   signalService(service: string, name: string, scope: SignalScope, signal: AbortSignal): Promise<number>;
+}
+
+export interface LogQuery {
+  /** undefined: of all services */
+  readonly service?: string;
+  readonly tail: number;
+  readonly follow: boolean;
 }
 
 const answerMs = 5_000;
@@ -51,16 +56,18 @@ export function controlClient(at: ControlPath): ControlClient {
         else if (event === "transition") yield { kind: "transition", transition: readJson<Transition>(at, data) };
       }
     },
-    async *logs({ service, tail, follow }, signal) {
+    async *logs({ service, tail, follow }, signal, opened) {
       const query = new URLSearchParams({
         tail: `${tail}`,
         follow: `${follow}`,
         ...(service === undefined ? {} : { service }),
       });
       const response = await get(`/v1/logs?${query}`, signal);
+      opened?.();
       for await (const line of textLines(untilBroken(response))) {
         if (line !== "") yield readJson<OutputLine>(at, line);
       }
+      if (!response.complete && !signal.aborted) throw unavailable(at, "the answer broke off");
     },
     async operate(service, action, signal) {
       await post(servicePath(service, action), signal);

@@ -23,8 +23,8 @@ const forms: Readonly<Record<"text" | "ndjson" | "events", { readonly type: stri
   events: { type: eventHeaders["content-type"], form: (line) => `event: line\ndata: ${JSON.stringify(line)}\n\n` },
 };
 
-/** `/v1/logs`: the lines kept, and with `follow` those that come. Only output that passes through the supervisor is there. */
-export function logRoute(app: FastifyInstance, services: readonly ServiceSpec[], history: OutputHistory): void {
+/** `/v1/logs`: the lines kept, and with `follow` those that come. Only output that passes through the supervisor is there. Call the result to end what is followed. */
+export function logRoute(app: FastifyInstance, services: readonly ServiceSpec[], history: OutputHistory): () => void {
   const followers = new Set<ServerResponse>();
   app.get<{ Querystring: Query }>("/v1/logs", { exposeHeadRoute: false }, (request, reply) => {
     const { service, tail, follow } = request.query;
@@ -56,6 +56,9 @@ export function logRoute(app: FastifyInstance, services: readonly ServiceSpec[],
     });
     return reply;
   });
+  return () => {
+    for (const follower of followers) follower.end();
+  };
 }
 
 function formOf(accept = ""): keyof typeof forms {

@@ -48,9 +48,11 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
     streams.push(stream);
     return { snapshot, json, renderMetrics, stream, turnstile };
   };
+  let endLogs = (): void => {};
   const doors: Door[] = [];
   const close = async (): Promise<void> => {
     for (const stream of streams) stream.close();
+    endLogs();
     await Promise.all(doors.splice(0).map((door) => door.close(closeGraceMs)));
   };
   try {
@@ -64,7 +66,7 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
           reply.type("text/plain; charset=utf-8").send(`${snapshot().phase}\n`),
         );
         eventRoute(app, "/v1/events", read.stream);
-        logRoute(app, plan.services, history);
+        endLogs = logRoute(app, plan.services, history);
         actionRoutes(app, control);
       });
       doors.push(door);

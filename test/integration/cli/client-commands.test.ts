@@ -201,3 +201,44 @@ describe("no instance, wrong usage", () => {
     await said(64, /unknown command "staus"; did you mean "status"\?/, "help", "staus");
   });
 });
+
+test("logs -f goes on with the next supervisor, ends with the instance, and says so when it is gone", async () => {
+  const config = `
+services:
+  web: { command: [sh, -c, "n=0; while :; do n=$((n + 1)); echo line $n; sleep 0.05; done"], output: prefix }
+`;
+  const server = startServer(config);
+  try {
+    await server.phase("Running");
+    const follower = startClient(server.socket, ["logs", "-f", "web"]);
+    await eventually(() => follower.out().includes("line 5\n"));
+    kill(server.supervisor() ?? 0);
+    const last = () => Number(/line (\d+)\n$/.exec(follower.out())?.[1] ?? 0);
+    const before = last();
+    await eventually(() => last() > before + 10);
+    const numbers = [...follower.out().matchAll(/^line (\d+)$/gm)].map(([, number]) => Number(number));
+    assert.deepEqual(
+      numbers,
+      [...new Set(numbers)].sort((a, b) => a - b),
+      "each once, in order",
+    );
+    server.signal("SIGTERM");
+    assert.deepEqual([(await follower.ended).code, (await follower.ended).err], [0, ""]);
+  } finally {
+    await server.end();
+  }
+  const gone = startServer(config);
+  try {
+    await gone.phase("Running");
+    const follower = startClient(gone.socket, ["logs", "-f", "web"]);
+    await eventually(() => follower.out().includes("line 2\n"));
+    const supervisor = gone.supervisor() ?? 0;
+    kill(gone.initPid());
+    kill(supervisor);
+    const { code, err } = await follower.ended;
+    assert.equal(code, 69);
+    assert.match(err, /^pingora-entry: cannot reach a running instance at .*\n$/);
+  } finally {
+    await gone.end();
+  }
+});
