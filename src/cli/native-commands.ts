@@ -32,8 +32,9 @@ export const healthcheckCommand = native({
   usage: `usage: pingora-entry healthcheck [--live|--ready|--startup] [--socket PATH]
                                  [--timeout SECONDS]
 
-Asks for the health of the running instance and prints every check with its
-reason. For exec probes and Docker's HEALTHCHECK. Native, costs a millisecond.
+Asks for the health of the running instance. Prints ok; when a check fails, all
+of them, each with its reason. For exec probes and Docker's HEALTHCHECK. Native,
+costs a millisecond.
 
   --live              is the supervisor alive? (/livez)
   --ready             are the required services ready? (/readyz; the default)

@@ -63,6 +63,24 @@ test("ServerRun stops in reverse order and exits 0 when SIGTERM arrives", async 
   );
 });
 
+test("ServerRun tells of a stop plan without the oneshots that are done", async () => {
+  const server = new FakeServer(three());
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  server.notify("cache");
+  server.init.end("migrate/0", { code: 0 });
+  await settle();
+  server.init.send("SIGTERM");
+  await server.clock.advance(20_000);
+  assert.deepEqual(
+    server.run.store.snapshot.shutdown?.waves.map(({ services, done }) => [services, done]),
+    [
+      [["web"], true],
+      [["cache"], false],
+    ],
+  );
+});
+
 test("ServerRun kills at the wave's deadline what ignores SIGTERM, and exits 143", async () => {
   const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b", { dependsOn: { a: "ready" } })]));
   server.init.behaviour = () => "ignore";

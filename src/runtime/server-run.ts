@@ -354,7 +354,8 @@ export class ServerRun {
       this.#saveQueued = false;
       const { record } = this.#stop;
       const progress = { doneWaves: this.#doneWaves, killed: this.#killed };
-      const shutdown = record === undefined ? undefined : shutdownView(this.#plan(), record, progress);
+      const shutdown =
+        record === undefined ? undefined : shutdownView(this.#parts.plan, this.#plan(), record, progress);
       this.store.set({ services: this.#services.views, shutdown });
       this.#save();
     });

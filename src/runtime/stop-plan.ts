@@ -10,24 +10,30 @@ export function stopPlan(plan: Plan, record: Pick<StopRecord, "requestedAt" | "l
   return planStop(plan, { requestedAt, lameDuck: lameDuckFrom !== undefined, busy: (name) => busy.includes(name) });
 }
 
-/** The plan in wall-clock time, and how far it has come. */
+/** The plan in wall-clock time, and how far it has come. A oneshot that was done when the stop was asked for is no part of it. */
 export function shutdownView(
+  { services }: Pick<Plan, "services">,
   planned: ShutdownPlan,
   record: StopRecord,
   progress: { readonly doneWaves: number; readonly killed: readonly string[] },
 ): ShutdownView {
+  const done = new Set(
+    services.flatMap(({ name, type }) => (type === "oneshot" && !record.busy.includes(name) ? [name] : [])),
+  );
   const wall = (at: number): number => Math.round(record.requestedWall + at - record.requestedAt);
   return {
     cause: record.cause,
     requestedAt: record.requestedWall,
     deadlineAt: wall(planned.deadline),
     ...(record.lameDuckFrom === undefined ? {} : { lameDuckUntil: wall(planned.lameDuckUntil) }),
-    waves: planned.waves.map((wave, i) => ({
-      services: wave.services,
-      deadlineAt: wall(wave.deadline),
-      graceMs: Math.round(wave.graceMs),
-      done: i < progress.doneWaves,
-    })),
+    waves: planned.waves
+      .map((wave, i) => ({
+        services: wave.services.filter((name) => !done.has(name)),
+        deadlineAt: wall(wave.deadline),
+        graceMs: Math.round(wave.graceMs),
+        done: i < progress.doneWaves,
+      }))
+      .filter((wave) => wave.services.length > 0),
     killed: [...new Set(progress.killed)],
   };
 }

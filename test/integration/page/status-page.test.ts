@@ -102,6 +102,50 @@ test("the page follows the server live: a failure, a stop with its deadlines, th
   });
 });
 
+test("the plan of a stop is readable when a wave has sixty services", options, async () => {
+  const names = Array.from({ length: 60 }, (_, n) => `some-service-${n}`);
+  const now = Date.now();
+  const waves = [names.slice(0, 20), names.slice(20)].map((services, n) => ({
+    services,
+    deadlineAt: now + 9_000 * (n + 1),
+    graceMs: 9_000,
+    done: n === 0,
+  }));
+  const shutdown = { cause: "SIGTERM", requestedAt: now, deadlineAt: now + 20_000, waves, killed: [] };
+  await show(
+    snapshotOf(
+      names.map((name) => serviceView(name)),
+      { phase: "ShutdownGracePeriod", shutdown },
+    ),
+    async () => {
+      await browser.size(1200, 900);
+      const lines = `[...document.querySelectorAll("#stop tr")].flatMap((row) => [row.cells[0], row.cells[2]]).map((cell) => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size;
+    })`;
+      assert.deepEqual(await browser.run(lines), [1, 1, 1, 1, 1, 1]);
+      assert.equal(await browser.run("document.documentElement.scrollWidth"), 1200);
+    },
+  );
+});
+
+test("the page ends on Terminated when the endpoints close at the end", options, async () => {
+  await show(three, async (stage) => {
+    await eventually(async () => (await browser.text("#link")) === "● live");
+    stage.control.transition({
+      from: "ShutdownGracePeriod",
+      to: "ShutdownRuntimes",
+      event: "WavesStopped",
+      at: Date.now(),
+    });
+    await eventually(async () => (await browser.text("h1")) === "ShutdownRuntimes");
+    await stage.admin?.close();
+    await eventually(async () => (await browser.text("#link")).startsWith("□ ended at "));
+    assert.equal(await browser.text("h1"), "Terminated");
+  });
+});
+
 test(
   "the page says that it is stale when the server is gone, and goes on by itself when it is back",
   options,
