@@ -23,6 +23,52 @@ for (const helm of helms) {
       }
     });
 
+    test("a large grace is written as a whole number, and has one source", () => {
+      const outcome = render(helm, { terminationGracePeriodSeconds: 10_000_000 }, ["--skip-schema-validation"]);
+      const text = JSON.stringify(find(outcome, "Deployment"));
+      assert.match(text, /"terminationGracePeriodSeconds":10000000[,}]/);
+      assert.match(text, /"value":"10000000"/);
+      const twice = render(helm, { env: [{ name: "PINGORA_ENTRY_SHUTDOWN_GRACE_PERIOD_SECONDS", value: "99" }] });
+      assert.match(twice.stderr, /is made of terminationGracePeriodSeconds/);
+    });
+
+    test("names of ports are unique, valid and never admin, and the Service leads to the right one", () => {
+      const names = ["payments-service-http", "payments-service-https", "admin", "8080", "a--b", "Web_UI"];
+      const listeners = Object.fromEntries(names.map((name, n) => [name, { tcp: `0.0.0.0:${8_000 + n}` }]));
+      const services = { all: { command: ["true"], listeners: names } };
+      for (const [n, listener] of names.entries()) {
+        const outcome = render(helm, { services, listeners, service: { listener } });
+        const ports = container(outcome).ports as { name: string; containerPort: number }[];
+        assert.equal(new Set(ports.map(({ name }) => name)).size, names.length + 1, outcome.stderr);
+        for (const { name } of ports) {
+          assert.equal(typeof name, "string");
+          assert.match(name, /^(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?$/);
+        }
+        const [main, admin] = find(outcome, "Service").spec.ports;
+        assert.deepEqual([main.targetPort, admin.name], [8_000 + n, "admin"]);
+        assert.equal(ports.find(({ name }) => name === main.name)?.containerPort, 8_000 + n);
+      }
+      const clash = render(helm, { services, listeners: { ...listeners, admin: { tcp: "0.0.0.0:9090" } } });
+      assert.match(clash.stderr, /listeners\.admin: port 9090 is admin\.port/);
+    });
+
+    test("no label and no annotation is written twice, and none changes what selects the pods", () => {
+      const labels = { "app.kubernetes.io/name": "x", "app.kubernetes.io/version": "9", team: "a" };
+      const values = { commonLabels: labels, podLabels: { team: "b" }, podAnnotations: { "checksum/config": "mine" } };
+      const outcome = render(helm, values);
+      assert.ok(outcome.ok, outcome.stderr);
+      const { metadata, spec } = find(outcome, "Deployment");
+      assert.deepEqual(
+        [metadata.labels["app.kubernetes.io/name"], metadata.labels["app.kubernetes.io/version"], metadata.labels.team],
+        ["pingora-entry", "9", "a"],
+      );
+      const pod = spec.template.metadata;
+      assert.deepEqual(
+        [pod.labels["app.kubernetes.io/name"], pod.labels.team, pod.annotations["checksum/config"]],
+        ["pingora-entry", "b", "mine"],
+      );
+    });
+
     test("ConfigMap holds services, listeners and the rest as they were written", () => {
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       const config = { env: { MODE: "${MODE:-fast}" }, admin: { prestopToken: "abcdefghijklmnop" } };

@@ -13,14 +13,15 @@ app.kubernetes.io/name: {{ include "pingora-entry.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Every key once: what selects the pods is nobody's to change, the rest is. */}}
 {{- define "pingora-entry.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "pingora-entry.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $rest := dict "helm.sh/chart" $chart "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge (include "pingora-entry.selectorLabels" . | fromYaml) (deepCopy (default dict .Values.commonLabels)) $rest) }}
 {{- end }}
+
+{{- define "pingora-entry.podLabels" -}}
+{{- toYaml (merge (include "pingora-entry.selectorLabels" . | fromYaml) (deepCopy (default dict .Values.podLabels)) (default dict .Values.commonLabels)) }}
 {{- end }}
 
 {{- define "pingora-entry.serviceAccountName" -}}
@@ -53,6 +54,37 @@ exec: { command: [{{ .root.Values.entrypoint }}, healthcheck, {{ .flag }}] }
 {{- $address := toString (default (default "" .udp) .tcp) }}
 {{- $port := regexFind "[0-9]+$" $address }}
 {{- if and (not (contains "$" $address)) (ne $port "0") }}{{ $port }}{{ end }}
+{{- end }}
+
+{{/* A listener's name as the name of a port: lower case, single dashes, a letter in it, at most 15, none that `taken` has. */}}
+{{- define "pingora-entry.portName" -}}
+{{- $name := regexReplaceAll "[^a-z0-9]+" (lower .name) "-" | trimAll "-" }}
+{{- if not (regexMatch "[a-z]" $name) }}{{- $name = printf "p-%s" $name }}{{- end }}
+{{- $short := $name | trunc 15 | trimSuffix "-" }}
+{{- $try := $short }}
+{{- range $n := untilStep 2 100 1 }}
+{{- if hasKey $.taken $try }}{{- $try = printf "%s-%d" ($short | trunc 12 | trimSuffix "-") $n }}{{- end }}
+{{- end }}
+{{- $try }}
+{{- end }}
+
+{{/* { listener: { name, port, protocol } } as JSON, of the listeners that have a port. Fails for one on the admin port. */}}
+{{- define "pingora-entry.ports" -}}
+{{- $taken := dict "admin" true }}
+{{- $ports := dict }}
+{{- $admin := int .Values.admin.port }}
+{{- range $name, $listener := (include "pingora-entry.configured" . | fromJson).listeners }}
+{{- with include "pingora-entry.listenerPort" $listener | int }}
+{{- $protocol := ternary "UDP" "TCP" (hasKey $listener "udp") }}
+{{- if and (eq . $admin) (eq $protocol "TCP") }}
+{{- fail (printf "listeners.%s: port %d is admin.port, where /livez and /metrics are: give one of them another" $name .) }}
+{{- end }}
+{{- $short := include "pingora-entry.portName" (dict "name" $name "taken" $taken) }}
+{{- $_ := set $taken $short true }}
+{{- $_ := set $ports $name (dict "name" $short "port" . "protocol" $protocol) }}
+{{- end }}
+{{- end }}
+{{- toJson $ports }}
 {{- end }}
 
 {{/* services and listeners as they go into the file; the page that says hello when none are given */}}
