@@ -18,6 +18,8 @@ COPY src src
 # names the build in logs, metrics and `version`; there is no .git in here
 ARG BUILD_ID=unknown
 RUN PINGORA_ENTRY_BUILD_ID="${BUILD_ID}" npm run setup
+# Where Node's licence is: beside bin/ in Node's own images. A base image that has none of it is for trying out only: --build-arg NODE_LICENSE=absent
+ARG NODE_LICENSE=/usr/local/LICENSE
 # The code cache fits exactly this Node: both travel together. A build without the cache fails here, not in slow starts later.
 RUN install -d /opt/pingora-entry \
  && cp dist/bin/pingora-entry dist/bin/addon.node dist/bin/*.cjs dist/bin/*.cache /opt/pingora-entry/ \
@@ -25,7 +27,7 @@ RUN install -d /opt/pingora-entry \
  && strip --strip-unneeded /opt/pingora-entry/node \
  && cp LICENSE /opt/pingora-entry/LICENSE \
  && node scripts/third-party-licenses.mjs >/opt/pingora-entry/LICENSES-THIRD-PARTY \
- && if [ -f /usr/local/LICENSE ]; then cp /usr/local/LICENSE /opt/pingora-entry/LICENSE-NODE; fi \
+ && if [ "$NODE_LICENSE" != absent ]; then cp "$NODE_LICENSE" /opt/pingora-entry/LICENSE-NODE; fi \
  && chmod -R a+rX,go-w /opt/pingora-entry \
  && env -i /opt/pingora-entry/pingora-entry version
 
@@ -39,11 +41,13 @@ LABEL org.opencontainers.image.title="pingora-entry" \
       org.opencontainers.image.description="Container entrypoint: services in dependency order, a stop that fits the grace period" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${BUILD_ID}"
+# Setuid programs of the base image lose that bit: nobody in here becomes somebody else by a program's owner.
 # A user for those who name none. Group 0 may write to the run directory: platforms that choose the uid themselves keep that group.
 RUN groupadd --gid 65532 app \
  && useradd --no-log-init --uid 65532 --gid 65532 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin app \
  && install -d -o 65532 -g 0 -m 0770 /run/pingora-entry \
- && ln -s /opt/pingora-entry/pingora-entry /opt/pingora-entry/node /usr/local/bin/
+ && ln -s /opt/pingora-entry/pingora-entry /opt/pingora-entry/node /usr/local/bin/ \
+ && find / -xdev -perm /6000 -type f -exec chmod a-s {} +
 COPY --from=build /opt/pingora-entry /opt/pingora-entry
 USER 65532:65532
 EXPOSE 9090

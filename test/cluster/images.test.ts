@@ -25,6 +25,8 @@ test("examples/three-services runs as it is written", async () => {
   const [pod] = items as [Pod];
   assert.match((await ask(pod, "/", 8080)).body, /You are visitor 1\./);
   assert.match((await ask(pod, "/", 8080)).body, /You are visitor 2\./);
+  const find = "find / -xdev -perm /6000 -type f 2>/dev/null; true";
+  assert.equal((await ns.kubectl("exec", pod.metadata.name, "--", "sh", "-c", find)).trim(), "", "setuid programs");
   const log = await ns.kubectl("logs", pod.metadata.name);
   const first = (word: string): number => log.indexOf(word);
   assert.ok(
