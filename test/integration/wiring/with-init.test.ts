@@ -22,10 +22,10 @@ ${stop}`);
     snapshot.services.filter(({ ready }) => !ready).map(({ name }) => name),
     ["silent"],
   );
-  const reason = await eventually(
-    async () => (await server.status())?.services.find(({ name }) => name === "silent")?.reason,
+  const silent = await eventually(async () =>
+    (await server.status())?.services.find(({ name, output }) => name === "silent" && output !== undefined),
   );
-  assert.match(reason, /readiness probe: exit code 4: not yet/);
+  assert.deepEqual([silent.reason, silent.output], ["readiness probe: exit code 4", "not yet"]);
   assert.ok(server.stderr.includes("listening on 80"), "the line of an inherited output is passed on");
   server.signal("SIGTERM");
   assert.equal((await server.exited).code, 0, server.stderr);
