@@ -119,6 +119,13 @@ export function isIdle(state: InstanceState): boolean {
   return state.name === "Waiting" || state.name === "Stopped" || state.name === "Failed" || state.name === "Backoff";
 }
 
+/** Over, unless somebody starts it again. */
+export function isEnded(
+  state: InstanceState,
+): state is Extract<InstanceState, { readonly name: "Stopped" | "Failed" }> {
+  return state.name === "Stopped" || state.name === "Failed";
+}
+
 /** A process of this instance exists, or is about to. */
 export function isUp(state: InstanceState): boolean {
   return state.name === "Starting" || state.name === "Ready";

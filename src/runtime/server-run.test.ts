@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakeInit } from "../../test/fakes/fake-init.js";
+import { exitEvent, FakeInit } from "../../test/fakes/fake-init.js";
 import { FakeServer, planOf, serviceSpec } from "../../test/fakes/fake-server.js";
 import { settle } from "../../test/fakes/manual-clock.js";
+import type { Plan } from "../core/plan.js";
 
 const notify = {
   action: { kind: "notify" },
@@ -220,6 +221,27 @@ test("ServerRun ends 127 when a required command does not exist", async () => {
   assert.equal(server.exitCode, 127);
 });
 
+/** The supervisor is killed at this instant; the init starts another. */
+function successor(first: FakeServer, plan: Plan, behaviour = first.init.behaviour): FakeServer {
+  const init = new FakeInit(first.clock);
+  init.behaviour = behaviour;
+  init.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
+  init.recovered = {
+    restarts: 1,
+    held: new Map(),
+    state: new Map(first.init.saved),
+    children: first.init.processes
+      .filter(({ id }) => !first.init.forgotten.has(id))
+      .map(({ id, pid, alive, status }) => ({
+        id,
+        pid,
+        ...(alive || status === undefined ? {} : { exit: exitEvent(id, pid, status) }),
+      })),
+  };
+  first.init.dead = true;
+  return new FakeServer(plan, { init, clock: first.clock });
+}
+
 test("ServerRun takes up where a dead supervisor stopped: same processes, same phase, same deadlines", async () => {
   const plan = three();
   const first = new FakeServer(plan);
@@ -232,23 +254,75 @@ test("ServerRun takes up where a dead supervisor stopped: same processes, same p
   await first.clock.advance(1_000);
   const deadline = first.run.store.snapshot.shutdown?.deadlineAt;
 
-  const again = new FakeInit(first.clock);
-  again.behaviour = () => "ignore";
-  again.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
-  again.recovered = {
-    restarts: 1,
-    held: new Map(),
-    state: first.init.saved,
-    children: first.init.processes
-      .filter(({ id }) => !first.init.forgotten.has(id))
-      .map(({ id, pid }) => ({ id, pid })),
-  };
-  const second = new FakeServer(plan, { init: again, clock: first.clock });
+  const second = successor(first, plan, () => "ignore");
   await second.begin();
   assert.equal(second.phase, "ShutdownGracePeriod");
   assert.equal(second.state("web"), "Stopping");
   assert.equal(second.run.store.snapshot.shutdown?.deadlineAt, deadline);
   await second.clock.advance(29_000);
   assert.equal(second.exitCode, 143);
-  assert.equal(again.processes.length, 3);
+  assert.equal(second.init.processes.length, 3);
+});
+
+/** Resolves as soon as the stop that `act` leads to is on record, before anything else can happen. */
+function writtenDown(init: FakeInit, act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    init.saving = (text) => {
+      if (!text.includes('"stop":')) return;
+      init.dead = true;
+      resolve();
+    };
+    act();
+  });
+}
+
+test("ServerRun goes on with a stop that its predecessor wrote down and did not come to act on", async () => {
+  const plan = planOf([serviceSpec("a"), serviceSpec("main", { onFailure: "shutdown" })], { main: "main" });
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const ending = planOf([serviceSpec("a"), serviceSpec("main", { restart: never })], { main: "main" });
+  const cases: [string, Plan, (server: FakeServer) => void | Promise<void>, number, string[]][] = [
+    ["SIGTERM", plan, ({ init }) => init.send("SIGTERM"), 0, ["GracefulTerminate", "ShutdownStarted"]],
+    ["SIGINT", plan, ({ init }) => init.send("SIGINT"), 137, ["ShutdownStarted"]],
+    ["fatal", ending, ({ init }) => writtenDown(init, () => init.end("main/0", { code: 5 })), 5, ["ShutdownStarted"]],
+    [
+      "main ended",
+      ending,
+      ({ init }) => writtenDown(init, () => init.end("main/0", { code: 0 })),
+      0,
+      ["ShutdownStarted"],
+    ],
+  ];
+  for (const [name, of, happens, code, phases] of cases) {
+    const first = new FakeServer(of);
+    await first.begin();
+    assert.equal(first.phase, "Running");
+    await happens(first);
+    assert.match(first.init.saved.get("state") ?? "", /"phase":"Running".*"stop":/, name);
+    const second = successor(first, of);
+    await second.begin();
+    await second.clock.advance(30_000);
+    assert.equal(second.exitCode, code, name);
+    assert.deepEqual(
+      second.transitions.slice(0, phases.length).map(({ to }) => to),
+      phases,
+      name,
+    );
+    assert.equal(second.init.processes.length, 2, `${name}: nothing was started`);
+  }
+});
+
+test("ServerRun stops when its predecessor had a stop on record while it was starting", async () => {
+  const plan = planOf([serviceSpec("a", { readinessProbe: notify }), serviceSpec("b", { dependsOn: { a: "ready" } })]);
+  const first = new FakeServer(plan);
+  await first.begin();
+  assert.equal(first.phase, "BootstrapComplete");
+  first.init.send("SIGTERM");
+  const second = successor(first, plan);
+  await second.begin();
+  await second.clock.advance(100);
+  assert.equal(second.exitCode, 0);
+  assert.deepEqual(
+    second.init.processes.map(({ id }) => id),
+    ["a/0#1"],
+  );
 });

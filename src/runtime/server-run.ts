@@ -18,7 +18,7 @@ import { serviceControl } from "./service-control.js";
 import { ServiceSet, type StopFacts } from "./service-set.js";
 import { StatusStore } from "./status-store.js";
 import { planText, shutdownView, stopPlan } from "./stop-plan.js";
-import { type StopRecord, StopRequest } from "./stop-request.js";
+import { type StopRecord, StopRequest, stopEvent } from "./stop-request.js";
 
 /** Everything a server needs of the world; the library puts it together. */
 export interface ServerParts {
@@ -184,6 +184,7 @@ export class ServerRun {
     },
     ShutdownStarted: () => {
       this.#services.freeze();
+      this.#lameDuck.release();
       this.#begin({ cause: "stop", requested: true, signalled: true });
       const plan = this.#plan();
       this.#parts.log.info(planText(plan, this.#parts.clock.now()), { cause: this.#stop.record?.cause });
@@ -259,6 +260,8 @@ export class ServerRun {
     const { init, log } = this.#parts;
     log.warn(`took over from a supervisor that died in ${saved.phase}`, { restarts: init.recovered.restarts });
     const phase = saved.phase;
+    // before all else: the supervisor that wrote it down may not have come to act on it
+    if (saved.stop !== undefined) this.#inbox.post(stopEvent(phase, saved.stop), saved.stop.cause);
     if (phase === "Setup") this.#inbox.post("Begin", "start");
     if (phase === "Setup" || phase === "Bootstrap") return;
     await this.#openListeners({ signal: new AbortController().signal }).catch((error: unknown) => {
@@ -279,7 +282,9 @@ export class ServerRun {
       this.#parts.closeFd(fd);
     }
     this.#changed();
-    if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
+    const { record } = this.#stop;
+    const serving = phase === "Running" || phase === "GracefulTerminate";
+    if (serving && (record === undefined || record.lameDuckFrom !== undefined)) this.#services.start();
     if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#endpoints.open();
   }
 

@@ -1,5 +1,5 @@
 import type { Plan, ServiceSpec } from "../core/plan.js";
-import { type Exit, isIdle, isUp } from "../core/service-state.js";
+import { type Exit, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { Instance, type InstanceRecord } from "./instance.js";
@@ -121,6 +121,9 @@ export class ServiceSet {
   /** From now on every service starts as soon as its dependencies allow. */
   start(): void {
     this.#starting = true;
+    // what ended while a supervisor took over from another has not been judged
+    for (const member of this.#members.values())
+      for (const instance of member.instances) if (isEnded(instance.fold.state)) this.#react(member, instance);
     this.#startWhatCan();
   }
 
@@ -209,7 +212,7 @@ export class ServiceSet {
       this.#parts.fatal({ service: member.spec.name, exit: state.exit ?? { code: 1 }, reason: state.reason });
       return;
     }
-    if (state.name === "Stopped" || state.name === "Failed") {
+    if (isEnded(state)) {
       const isMain = this.#parts.plan.main === member.spec.name;
       if (isMain && state.name === "Stopped" && state.by === "itself") this.#parts.over(`${member.spec.name} ended`);
       else if (this.#over()) this.#parts.over("every service has ended");

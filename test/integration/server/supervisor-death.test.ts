@@ -87,6 +87,28 @@ test("pingora-entry starts no service twice, loses none and stops in time when i
   }
 });
 
+test("pingora-entry loses no SIGTERM when its supervisor is killed within 3 ms of it", async () => {
+  const tries = kills * 2;
+  for (let i = 0; i < tries; i++) {
+    await using server = startServer(`
+services:
+  a: { command: [{{service}}, -n, a] }
+shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0, reserveSeconds: 1 }
+`);
+    await server.phase("Running");
+    const supervisor = await eventually(() => server.supervisor());
+    const delay = (3 * i) / tries;
+    server.signal("SIGTERM");
+    for (const from = performance.now(); performance.now() < from + delay; );
+    kill(supervisor);
+    const late = setTimeout(() => server.signal("SIGTERM"), 8_000);
+    const from = performance.now();
+    assert.equal((await server.exited).code, 0, server.stderr);
+    clearTimeout(late);
+    assert.ok(performance.now() - from < 8_000, `swallowed, killed ${delay} ms after it\n${server.stderr}`);
+  }
+});
+
 test("pingora-entry answers /readyz again within 300 ms of its supervisor's death", async () => {
   const times: number[] = [];
   for (let i = 0; i < 5; i++) {
