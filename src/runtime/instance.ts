@@ -15,7 +15,7 @@ import type { Clock, Log, Prober, ResourceUsage, SignalScope } from "./ports.js"
 import { type Findings, watchRun, wordReader } from "./run-watch.js";
 import { Scope } from "./scope.js";
 import { StopDeadline } from "./stop-deadline.js";
-import { stopProcess } from "./stop-sequence.js";
+import { type StopStage, stopProcess } from "./stop-sequence.js";
 import { sweep } from "./sweep.js";
 
 /** What of an instance survives a restart of the supervisor. */
@@ -27,6 +27,8 @@ export interface InstanceRecord {
   readonly lastExit?: ExitView;
   /** when the process is killed, while Stopping */
   readonly stopDeadline?: number;
+  /** how far its stop has come, while Stopping */
+  readonly stop?: StopStage;
 }
 
 export interface InstanceParts {
@@ -57,8 +59,8 @@ interface Run {
   readonly id: string;
   readonly scope: Scope;
   pid?: number;
-  stopBegan?: number;
-  killed: boolean;
+  stop?: StopStage;
+  stopping: boolean;
   wasReady: boolean;
   since: number;
   exit?: Exit;
@@ -104,6 +106,7 @@ export class Instance {
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(this.#deadline.at === undefined ? {} : { stopDeadline: this.#deadline.at }),
+      ...(this.#run?.stop === undefined ? {} : { stop: this.#run.stop }),
     };
   }
 
@@ -165,7 +168,8 @@ export class Instance {
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
     if (!isUp(state) && state.name !== "Stopping") return;
-    const run: Run = { id: this.idOf(record), scope: new Scope(), killed: false, wasReady: false, since: 0 };
+    const run: Run = { id: this.idOf(record), scope: new Scope(), stopping: false, wasReady: false, since: 0 };
+    if (record.stop !== undefined) run.stop = record.stop;
     this.#run = run;
     if (child === undefined) {
       // written down, never started: the supervisor died in between
@@ -216,7 +220,7 @@ export class Instance {
     const run: Run = {
       id: `${this.key}#${this.#serial}`,
       scope: new Scope(),
-      killed: false,
+      stopping: false,
       wasReady: false,
       since: 0,
     };
@@ -281,18 +285,21 @@ export class Instance {
 
   /** Once per run, however often it is asked for: a later stop only moves the deadline. */
   async #stopRun(run: Run): Promise<void> {
-    const { body, clock, service } = this.#parts;
-    if (run.stopBegan !== undefined) return;
-    run.stopBegan = clock.now();
+    const { body, clock, log, service } = this.#parts;
+    if (run.stopping) return;
+    run.stopping = true;
+    run.stop ??= { began: clock.now() };
     if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
-    const killing = () => {
-      run.killed = true;
-    };
     await stopProcess(service.stop, body, run.id, {
       clock,
       deadline: this.#deadline,
       ended: run.scope.signal,
-      killing,
+      stage: run.stop,
+      reached: (stage) => {
+        run.stop = stage;
+        this.#parts.save();
+      },
+      failed: (reason) => log.warn(`the stop command of ${this.key} was of no use: ${reason}`, { instance: this.key }),
     });
   }
 
@@ -301,10 +308,11 @@ export class Instance {
     if (run.exit !== undefined) return;
     const { body, clock, random, ended } = this.#parts;
     run.exit = exit;
+    let killed = run.stop?.killed === true;
     await run.scope.close();
     this.healthy = false;
     const limit = this.#deadline.at ?? clock.now() + leftoverMs;
-    if (await sweep(body, run.id, () => Math.min(limit, this.#deadline.at ?? limit), clock)) run.killed = true;
+    if (await sweep(body, run.id, () => Math.min(limit, this.#deadline.at ?? limit), clock)) killed = true;
     if (run === this.#run) this.#run = undefined;
     this.#deadline.clear();
     this.#lastExit = {
@@ -313,8 +321,8 @@ export class Instance {
       at: clock.wall(),
     };
     ended(this, {
-      killed: run.killed,
-      ...(run.stopBegan === undefined ? {} : { stopMs: clock.now() - run.stopBegan }),
+      killed,
+      ...(run.stop === undefined ? {} : { stopMs: clock.now() - run.stop.began }),
       ...(usage === undefined ? {} : { usage }),
     });
     const words = reason === undefined ? {} : { reason };

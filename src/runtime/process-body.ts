@@ -1,7 +1,17 @@
 import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
+import { exitText } from "../core/service-state.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
-import type { BoundListener, Init, ProbeContext, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
+import type {
+  BoundListener,
+  ExitStatus,
+  Init,
+  ProbeContext,
+  ServiceWires,
+  SpawnSpec,
+  WireSpec,
+  Wiring,
+} from "./ports.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -48,6 +58,20 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
 
   const expectExit = (id: string, receive: (event: BodyEvent) => void): void =>
     exits.expect(id, (event) => receive({ kind: "exited", exit: event.status, usage: event.usage }));
+
+  const stopSpawn = (command: readonly string[]): SpawnSpec => ({
+    ...spawnContext(spec),
+    argv: command,
+    env: [
+      ...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`),
+      `PINGORA_ENTRY_SERVICE=${service.name}`,
+    ],
+    pidEnv: [],
+    limits: [],
+    newSession: true,
+    tty: false,
+    fds: [],
+  });
 
   return {
     async start(id, index, receive): Promise<StartResult> {
@@ -100,39 +124,38 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
-      return { ok: false, ...spawnFailure(result.stage, result.errno, spec) };
+      return { ok: false, ...spawnFailure(result.stage, result.errno, spec.command[0] ?? "", spec.workingDirectory) };
     },
     resume(id, _pid, receive) {
       expectExit(id, receive);
       wires.set(id, wiring.resume(wireSpec(id), init.recovered.held, receive));
     },
     signal: (id, signal, scope) => init.signal(id, signal, scope),
-    async stopCommand(id, command, signal) {
-      // an earlier supervisor's may still be dying under its name
-      const ownId = `${id}!stop${init.recovered.restarts}`;
-      const ended = new Promise<void>((resolve) => exits.expect(ownId, () => resolve()));
-      const spawn: SpawnSpec = {
-        ...spawnContext(spec),
-        argv: command,
-        env: [
-          ...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`),
-          `PINGORA_ENTRY_SERVICE=${service.name}`,
-        ],
-        pidEnv: [],
-        limits: [],
-        newSession: true,
-        tty: false,
-        fds: [],
-      };
-      if ((await init.spawn(ownId, spawn)).ok) {
-        const gaveUp = new Promise<void>((resolve) =>
-          signal.addEventListener("abort", () => resolve(), { once: true }),
+    async stopCommand(id, command, signal, begun) {
+      const ownId = stopCommandId(id);
+      const known = begun ? init.recovered.children.find((child) => child.id === ownId) : undefined;
+      let failure: string | undefined;
+      if (known?.exit !== undefined) failure = commandFailure(known.exit.status);
+      else {
+        const ended = new Promise<string | undefined>((resolve) =>
+          exits.expect(ownId, ({ status }) => resolve(commandFailure(status))),
         );
-        await Promise.race([ended, gaveUp]);
-        if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
+        const result = known === undefined ? await init.spawn(ownId, stopSpawn(command)) : undefined;
+        if (result?.ok === false) {
+          const { workingDirectory } = spec;
+          failure = spawnFailure(result.stage, result.errno, command[0] ?? "", workingDirectory).reason;
+        } else {
+          const gaveUp = new Promise<undefined>((resolve) => {
+            if (signal.aborted) resolve(undefined);
+            else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+          });
+          failure = await Promise.race([ended, gaveUp]);
+          if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
+        }
       }
       exits.cancel(ownId);
       init.forget(ownId);
+      return failure;
     },
     ended(id) {
       const wired = wires.get(id);
@@ -145,6 +168,15 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       return { id, env: Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), ...spawnContext(spec) };
     },
   };
+}
+
+/** The stop command of the life `id`; there is one at most. */
+export function stopCommandId(id: string): string {
+  return `${id}!stop`;
+}
+
+function commandFailure(status: ExitStatus): string | undefined {
+  return status.code === 0 ? undefined : `it ${exitText(status)}`;
 }
 
 function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
@@ -187,17 +219,17 @@ const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
 function spawnFailure(
   stage: string,
   errno: string,
-  spec: ProcessSpec,
+  file: string,
+  workingDirectory: string | undefined,
 ): { readonly reason: string; readonly code: number; readonly permanent: boolean } {
   const words = spawnErrors[errno] ?? errno;
   if (stage === "exec") {
-    const file = spec.command[0] ?? "";
     const permanent = Object.hasOwn(spawnErrors, errno) && !transient.includes(errno);
     return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126, permanent };
   }
   const what =
     stage === "cwd"
-      ? `change to directory "${spec.workingDirectory}"`
+      ? `change to directory "${workingDirectory}"`
       : stage === "fork"
         ? "start a process"
         : `set ${stage}`;

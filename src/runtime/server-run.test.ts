@@ -326,3 +326,78 @@ test("ServerRun stops when its predecessor had a stop on record while it was sta
     ["a/0#1"],
   );
 });
+
+test("ServerRun goes on with a stop command and a list of signals where its predecessor was", async () => {
+  const steps = [
+    { signal: "SIGTERM", waitMs: 2_000 },
+    { signal: "SIGUSR1", waitMs: 2_000 },
+    { signal: "SIGINT", waitMs: 0 },
+  ];
+  const plan = planOf([serviceSpec("a", { stop: { command: ["quiesce"], steps, graceMs: 20_000 } })]);
+  const sent = ({ init }: FakeServer) => init.find("a/0#1")?.signals.map(({ signal, at }) => [signal, at - from]);
+  const one = new FakeServer(plan);
+  one.init.behaviour = () => "ignore";
+  await one.begin();
+  const from = one.clock.now();
+  one.init.send("SIGTERM");
+  await one.clock.advance(1_000);
+  assert.deepEqual(one.init.alive(), ["a/0#1", "a/0#1!stop"]);
+
+  const two = successor(one, plan);
+  await two.begin();
+  await two.clock.advance(1_000);
+  assert.deepEqual(two.init.alive(), ["a/0#1", "a/0#1!stop"], "the command goes on");
+  two.init.end("a/0#1!stop", { code: 0 });
+  await two.clock.advance(1_000);
+  assert.deepEqual(sent(two), [["SIGTERM", 2_000]]);
+
+  const three = successor(two, plan);
+  await three.begin();
+  await three.clock.advance(1_500);
+  assert.deepEqual(sent(three), [["SIGUSR1", 4_000]]);
+
+  const four = successor(three, plan);
+  await four.begin();
+  await four.clock.advance(20_000);
+  assert.deepEqual(sent(four), [
+    ["SIGINT", 6_000],
+    ["SIGKILL", 20_000],
+  ]);
+  assert.equal(four.init.processes.length, 2);
+  assert.equal(four.exitCode, 143);
+});
+
+test("ServerRun says when a stop command cannot be started, fails or hangs, and still sends the signals in time", async () => {
+  const cases: [RegExp, number, (server: FakeServer) => void][] = [
+    [
+      /cannot execute "quiesce": not found/,
+      0,
+      ({ init }) => {
+        init.spawnFailure = (id) => (id.endsWith("!stop") ? { ok: false, stage: "exec", errno: "ENOENT" } : undefined);
+      },
+    ],
+    [
+      /it exited with code 3/,
+      500,
+      ({ init, clock }) => {
+        void clock.until(clock.now() + 500).then(() => init.end("a/0#1!stop", { code: 3 }));
+      },
+    ],
+    [/did not end within 15 s, 75 % of the grace, and was killed/, 15_000, () => {}],
+  ];
+  for (const [words, at, prepare] of cases) {
+    const stop = { command: ["quiesce"], steps: [{ signal: "SIGTERM", waitMs: 0 }], graceMs: 20_000 };
+    const server = new FakeServer(planOf([serviceSpec("a", { stop })]));
+    await server.begin();
+    const from = server.clock.now();
+    prepare(server);
+    server.init.send("SIGTERM");
+    await server.clock.advance(25_000);
+    assert.deepEqual(
+      server.init.find("a/0#1")?.signals.map(({ signal, at }) => [signal, at - from]),
+      [["SIGTERM", at]],
+    );
+    assert.match(server.warnings.join("\n"), words);
+    assert.equal(server.exitCode, 0);
+  }
+});

@@ -5,6 +5,7 @@ import type { Body } from "./body.js";
 import { Instance, type InstanceRecord } from "./instance.js";
 import { fulfils, isHopeless, isReady, type Member, memberView } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
+import { stopCommandId } from "./process-body.js";
 
 export interface ServiceEnding {
   readonly service: string;
@@ -112,6 +113,8 @@ export class ServiceSet {
           resumed.add(id);
         }
         const exit = child?.exit?.status;
+        // goes on, unless there is nothing left to stop
+        if (state.name === "Stopping" && child !== undefined && exit === undefined) byId.delete(stopCommandId(id));
         instance.resume(record, child && { pid: child.pid, ...(exit === undefined ? {} : { exit }) });
       }
     }
