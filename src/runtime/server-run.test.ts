@@ -401,3 +401,39 @@ test("ServerRun says when a stop command cannot be started, fails or hangs, and 
     assert.equal(server.exitCode, 0);
   }
 });
+
+test("ServerRun does not end 0 by itself when a required service failed or never started", async () => {
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const job = (change: object) =>
+    serviceSpec("job", { type: "oneshot", restart: never, onFailure: "ignore", ...change });
+  const web = serviceSpec("web", { dependsOn: { job: "completed" } });
+  const cases: [Plan, number, number][] = [
+    [planOf([job({})]), 5, 5],
+    [planOf([job({ type: "long-running" })]), 9, 9],
+    [planOf([job({}), web]), 5, 5],
+    [planOf([job({ required: false }), web]), 5, 1],
+    [planOf([job({ required: false }), { ...web, name: "main" }], { main: "main" }), 5, 1],
+    [planOf([job({ required: false }), { ...web, required: false }]), 5, 0],
+    [planOf([job({})]), 0, 0],
+  ];
+  for (const [i, [plan, exit, expected]] of cases.entries()) {
+    const server = new FakeServer(plan);
+    await server.begin();
+    server.init.end("job/0", { code: exit });
+    await server.clock.advance(100);
+    assert.equal(server.exitCode, expected, `case ${i}`);
+  }
+});
+
+test("ServerRun ends 0 after a requested stop whose failed service was to be ignored", async () => {
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const server = new FakeServer(
+    planOf([serviceSpec("job", { restart: never, onFailure: "ignore" }), serviceSpec("web")]),
+  );
+  await server.begin();
+  server.init.end("job/0", { code: 5 });
+  await settle();
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  assert.equal(server.exitCode, 0);
+});

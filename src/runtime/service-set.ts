@@ -165,6 +165,15 @@ export class ServiceSet {
     return state?.name === "Stopped" || state?.name === "Failed" ? state.exit : undefined;
   }
 
+  /** After everything has ended by itself: how the first required service that failed did; code 1 when one never had a process. */
+  get missed(): Exit | undefined {
+    const required = [...this.#members.values()].filter(({ spec }) => spec.required);
+    const states = required.flatMap(({ instances }) => instances.map(({ fold }) => fold.state));
+    const failed = states.find((state) => state.name === "Failed");
+    if (failed !== undefined) return failed.exit ?? { code: 1 };
+    return states.some((state) => state.name === "Stopped" && state.exit === undefined) ? { code: 1 } : undefined;
+  }
+
   /** By request of an operator. Resolves with the state's reason when it is settled: up and ready, or down. */
   async operate(
     name: string,
