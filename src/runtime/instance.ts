@@ -59,6 +59,8 @@ interface Run {
   readonly id: string;
   readonly scope: Scope;
   pid?: number;
+  /** the program was executed */
+  launched: boolean;
   stop?: StopStage;
   stopping: boolean;
   wasReady: boolean;
@@ -93,9 +95,9 @@ export class Instance {
     return this.#fold;
   }
 
-  /** A process exists that was spawned, whatever its state. */
+  /** Its process (or task) has been started, not only asked for, and has not ended. */
   get running(): boolean {
-    return this.#run?.pid !== undefined && this.#run.exit === undefined;
+    return this.#run?.launched === true && this.#run.exit === undefined;
   }
 
   get record(): InstanceRecord {
@@ -168,7 +170,14 @@ export class Instance {
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
     if (!isUp(state) && state.name !== "Stopping") return;
-    const run: Run = { id: this.idOf(record), scope: new Scope(), stopping: false, wasReady: false, since: 0 };
+    const run: Run = {
+      id: this.idOf(record),
+      scope: new Scope(),
+      launched: false,
+      stopping: false,
+      wasReady: false,
+      since: 0,
+    };
     if (record.stop !== undefined) run.stop = record.stop;
     this.#run = run;
     if (child === undefined) {
@@ -178,6 +187,7 @@ export class Instance {
       return;
     }
     run.pid = child.pid;
+    run.launched = true;
     this.#parts.body.resume(run.id, child.pid, (event) => this.#receive(run, event));
     if (child.exit !== undefined) void this.#exited(run, child.exit);
     else if (state.name === "Stopping") {
@@ -220,6 +230,7 @@ export class Instance {
     const run: Run = {
       id: `${this.key}#${this.#serial}`,
       scope: new Scope(),
+      launched: false,
       stopping: false,
       wasReady: false,
       since: 0,
@@ -233,6 +244,7 @@ export class Instance {
     const { body, index, clock, random } = this.#parts;
     const result = await body.start(run.id, index, (event) => this.#receive(run, event));
     if (result.ok) {
+      run.launched = true;
       if (result.pid !== undefined) run.pid = result.pid;
       this.#parts.changed(this, this.#fold.state.name);
       if (run.exit === undefined) this.#watch(run);

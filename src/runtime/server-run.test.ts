@@ -437,3 +437,39 @@ test("ServerRun ends 0 after a requested stop whose failed service was to be ign
   await server.clock.advance(100);
   assert.equal(server.exitCode, 0);
 });
+
+test("ServerRun does not take a service for started that could not be executed", async () => {
+  const plan = planOf([
+    serviceSpec("a", { required: false, onFailure: "ignore" }),
+    serviceSpec("b", { dependsOn: { a: "started" } }),
+    serviceSpec("c", { required: false, onFailure: "restart" }),
+    serviceSpec("d", { required: false, dependsOn: { c: "started" } }),
+  ]);
+  const server = new FakeServer(plan);
+  server.init.spawnFailure = (id) => (/^[ac]/.test(id) ? { ok: false, stage: "exec", errno: "ENOENT" } : undefined);
+  await server.begin();
+  assert.equal(server.state("a"), "Failed");
+  assert.equal(server.state("b"), "Waiting");
+  await server.clock.advance(2_000);
+  assert.equal(server.state("d"), "Waiting");
+  server.init.spawnFailure = undefined;
+  await server.clock.advance(30_000);
+  assert.equal(server.state("d"), "Ready");
+});
+
+test("ServerRun starts what waits for started or healthy as soon as that is so", async () => {
+  const plan = planOf([
+    serviceSpec("a", { readinessProbe: notify }),
+    serviceSpec("b", { dependsOn: { a: "started" } }),
+    serviceSpec("c", { livenessProbe: probe }),
+    serviceSpec("d", { dependsOn: { c: "healthy" } }),
+  ]);
+  const server = new FakeServer(plan);
+  server.probes.set("c", { ok: false, reason: "not yet" });
+  await server.begin();
+  assert.deepEqual([server.state("a"), server.state("b")], ["Starting", "Ready"]);
+  assert.deepEqual([server.state("c"), server.state("d")], ["Ready", "Waiting"]);
+  server.probes.set("c", { ok: true });
+  await server.clock.advance(1_000);
+  assert.equal(server.state("d"), "Ready");
+});

@@ -209,6 +209,7 @@ export class ServiceSet {
     }
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
+    else this.#startWhatCan();
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
