@@ -1,3 +1,4 @@
+import type { ProbeAction } from "../core/plan.js";
 import type { Exit } from "../core/service-state.js";
 import type { NotifyMessage, ProbeContext, ResourceUsage, SignalScope } from "./ports.js";
 
@@ -25,5 +26,6 @@ export interface Body {
   stopCommand(id: string, command: readonly string[], signal: AbortSignal, begun: boolean): Promise<string | undefined>;
   /** the life is over and dealt with: nothing of it is needed any more */
   ended(id: string): void;
-  probeContext(id: string): ProbeContext;
+  /** what to ask, with its placeholders filled, and as whom */
+  probe(id: string, action: ProbeAction): { readonly action: ProbeAction; readonly context: ProbeContext };
 }

@@ -46,6 +46,6 @@ export function inProcessBody(task: InProcessTask, log: Log): Body {
     },
     stopCommand: () => Promise.resolve(undefined),
     ended() {},
-    probeContext: (id) => ({ id, env: [] }),
+    probe: (id, action) => ({ action, context: { id, env: [] } }),
   };
 }

@@ -2,16 +2,7 @@ import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
 import { exitText } from "../core/service-state.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
-import type {
-  BoundListener,
-  ExitStatus,
-  Init,
-  ProbeContext,
-  ServiceWires,
-  SpawnSpec,
-  WireSpec,
-  Wiring,
-} from "./ports.js";
+import type { BoundListener, ExitStatus, Init, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -59,13 +50,19 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
   const expectExit = (id: string, receive: (event: BodyEvent) => void): void =>
     exits.expect(id, (event) => receive({ kind: "exited", exit: event.status, usage: event.usage }));
 
-  const stopSpawn = (command: readonly string[]): SpawnSpec => ({
+  /** A command that accompanies the service: it knows the listeners' addresses, but gets none of them. */
+  const companion = (command: readonly string[]): { argv: readonly string[]; env: string[] } => {
+    const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
+    const { notifyFd } = wireSpec("");
+    const passed = world.pass(command, baseEnv, bound, notifyFd === undefined ? [] : [notifyFd]);
+    const env = Object.entries(baseEnv).map(([name, value]) => `${name}=${passed.env[name] ?? value}`);
+    return { argv: passed.argv, env };
+  };
+
+  const stopSpawn = ({ argv, env }: { argv: readonly string[]; env: readonly string[] }): SpawnSpec => ({
     ...spawnContext(spec),
-    argv: command,
-    env: [
-      ...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`),
-      `PINGORA_ENTRY_SERVICE=${service.name}`,
-    ],
+    argv,
+    env: [...env, `PINGORA_ENTRY_SERVICE=${service.name}`],
     pidEnv: [],
     limits: [],
     newSession: true,
@@ -140,7 +137,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         const ended = new Promise<string | undefined>((resolve) =>
           exits.expect(ownId, ({ status }) => resolve(commandFailure(status))),
         );
-        const result = known === undefined ? await init.spawn(ownId, stopSpawn(command)) : undefined;
+        const result = known === undefined ? await init.spawn(ownId, stopSpawn(companion(command))) : undefined;
         if (result?.ok === false) {
           const { workingDirectory } = spec;
           failure = spawnFailure(result.stage, result.errno, command[0] ?? "", workingDirectory).reason;
@@ -164,8 +161,12 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired?.close();
       init.forget(id);
     },
-    probeContext(id): ProbeContext {
-      return { id, env: Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), ...spawnContext(spec) };
+    probe(id, action) {
+      const { argv, env } = companion(action.kind === "exec" ? action.command : []);
+      return {
+        action: action.kind === "exec" ? { ...action, command: argv } : action,
+        context: { id, env, ...spawnContext(spec) },
+      };
     },
   };
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, commandOf, descendantsOf, eventually, startServer } from "../harness.js";
 
@@ -162,4 +164,27 @@ services:
 `);
   assert.equal((await server.exited).code, 0, server.stderr);
   assert.deepEqual(childrenOf(server.initPid()), []);
+});
+
+test("pingora-entry fills placeholders in exec probes and stop commands and in their environment", async () => {
+  await using server = startServer(`
+listeners:
+  http: { tcp: "127.0.0.1:0" }
+services:
+  web:
+    command: [{{service}}, -n, web]
+    listeners: [http]
+    env: { ADDRESS: "http://{{listeners.http.address}}/" }
+    readinessProbe: { exec: [/bin/sh, -c, 'echo "$0 $ADDRESS" > {{dir}}/probed', "{{listeners.http.port}}"] }
+    stop: { command: [/bin/sh, -c, 'echo "$0 $ADDRESS" > {{dir}}/stopped', "{{listeners.http.port}}"] }
+`);
+  await server.phase("Running");
+  server.signal("SIGTERM");
+  const probed = readFileSync(join(server.dir, "probed"), "utf8");
+  assert.match(probed, /^(\d+) http:\/\/127\.0\.0\.1:\1\/\n$/);
+  const stopped = await eventually(
+    () => existsSync(join(server.dir, "stopped")) && readFileSync(join(server.dir, "stopped"), "utf8"),
+  );
+  assert.equal(stopped, probed);
+  assert.equal((await server.exited).code, 0, server.stderr);
 });
