@@ -96,8 +96,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   const reading = { complaints, places, around: { env, readText } };
   judgeTopLevel(root, complaints);
   noticeVariables(env, complaints);
-  const overrides = new Map(options.daemon ? [["daemon", { value: true, option: "--daemon" }] as const] : []);
-  const settings = readSettings(root, overrides, reading);
+  const settings = readSettings(root, reading);
   const written = readStructures(root, options.command, reading);
 
   const listeners = new Map<string, ListenerSpec>();
@@ -127,6 +126,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
     listeners: [...listeners.values()],
     waves,
     settings,
+    daemon: options.daemon,
     inPod,
     hasTerminationLog,
   });
