@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { exitEvent, FakeInit } from "../../test/fakes/fake-init.js";
-import { FakeServer, planOf, serviceSpec } from "../../test/fakes/fake-server.js";
-import { settle } from "../../test/fakes/manual-clock.js";
+import { FakeServer, planOf, serviceSpec, silentLog } from "../../test/fakes/fake-server.js";
+import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
+import { EntryError } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
+import { openListeners } from "./listener-set.js";
+import type { Sockets } from "./ports.js";
 
 const notify = {
   action: { kind: "notify" },
@@ -472,4 +475,26 @@ test("ServerRun starts what waits for started or healthy as soon as that is so",
   server.probes.set("c", { ok: true });
   await server.clock.advance(1_000);
   assert.equal(server.state("d"), "Ready");
+});
+
+test("openListeners does not wait for the tries of one listener when another cannot be had", async () => {
+  const address = { kind: "tcp", host: "127.0.0.1", port: 1, ipv6Only: false } as const;
+  const common = { address, key: "k", backlog: 1, reusePort: false, passAs: "systemd", envName: "" } as const;
+  const sockets: Sockets = {
+    bind: ({ name }, signal) =>
+      new Promise((_, reject) => {
+        const refuse = () => reject(new EntryError("os", `cannot bind ${name}`));
+        if (name === "denied") refuse();
+        else signal.addEventListener("abort", refuse);
+      }),
+    adopt: (spec, fd) => ({ spec, fd }),
+    close() {},
+  };
+  const specs = ["retried", "denied"].map((name) => ({ ...common, name }));
+  const parts = { init: new FakeInit(new ManualClock()), sockets, log: silentLog };
+  await assert.rejects(
+    openListeners(specs, parts, new AbortController().signal),
+    (error: EntryError) =>
+      error.problems.map(({ message }) => message).join() === "cannot bind retried,cannot bind denied",
+  );
 });

@@ -40,10 +40,7 @@ async function bind(
         });
     }
     await delay(retry.intervalMs, undefined, { signal }).catch(() => {
-      throw new EntryError(
-        "os",
-        `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use, and the stop came first`,
-      );
+      throw inUse(spec, attempt, holderOf(spec.address), undefined);
     });
   }
 }
