@@ -65,6 +65,7 @@ export class ServerRun {
   readonly #lameDuck = new LameDuck();
   readonly #endpoints: Endpoints;
   #saveQueued = false;
+  #savedText = "";
   #doneWaves = 0;
 
   constructor(parts: ServerParts) {
@@ -358,6 +359,10 @@ export class ServerRun {
       instances: this.#services.records,
       ...(this.#stop.record === undefined ? {} : { stop: this.#stop.record }),
     };
-    this.#parts.init.save(stateName, saveText(state));
+    const text = saveText(state);
+    // much of what changes for the views is no news for the record
+    if (text === this.#savedText) return;
+    this.#savedText = text;
+    this.#parts.init.save(stateName, text);
   }
 }
