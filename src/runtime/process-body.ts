@@ -1,4 +1,4 @@
-import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
+import type { ProcessSpec, ResourceLimit, ServiceSpec } from "../core/plan.js";
 import { exitText } from "../core/service-state.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
@@ -18,6 +18,8 @@ export interface ProcessWorld {
   /** the environment services inherit */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly listeners: ReadonlyMap<string, BoundListener>;
+  /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
+  readonly hardLimit?: (resource: string) => number | undefined;
   readonly pass: (
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -121,6 +123,10 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
+      if (result.stage === "rlimit") {
+        const reason = limitFailure(spec.limits, result.errno, world.hardLimit);
+        return { ok: false, reason, code: 126, permanent: false };
+      }
       return { ok: false, ...spawnFailure(result.stage, result.errno, spec.command[0] ?? "", spec.workingDirectory) };
     },
     resume(id, _pid, receive) {
@@ -213,6 +219,20 @@ const spawnErrors: Readonly<Record<string, string>> = {
   EAGAIN: "no more processes allowed (limit nproc or the container's pids limit)",
   ENOMEM: "out of memory",
 };
+
+function limitFailure(
+  limits: readonly ResourceLimit[],
+  errno: string,
+  hardLimit: ProcessWorld["hardLimit"] = () => undefined,
+): string {
+  for (const { resource, hard } of limits) {
+    const most = hardLimit(resource);
+    if (most !== undefined && (hard === -1 || hard > most))
+      return `cannot set the limit ${resource} to ${hard === -1 ? "unlimited" : hard}: the container's hard limit is ${most}`;
+  }
+  const all = limits.map(({ resource, hard }) => `${resource} ${hard === -1 ? "unlimited" : hard}`).join(", ");
+  return `cannot set a limit (${all}): ${spawnErrors[errno] ?? errno}`;
+}
 
 /** what may pass by itself */
 const transient = ["EAGAIN", "ENOMEM", "E2BIG"];

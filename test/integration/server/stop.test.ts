@@ -188,3 +188,17 @@ services:
   assert.equal(stopped, probed);
   assert.equal((await server.exited).code, 0, server.stderr);
 });
+
+test("pingora-entry says which limit could not be set, and what the most is", async () => {
+  // root may raise limits unless this capability is taken from it
+  const less = process.getuid?.() === 0 ? "setpriv --bounding-set -sys_resource" : "";
+  await using server = startServer(
+    `
+services:
+  a: { command: [/bin/true], limits: { core: 0, nofile: 1024 }, restart: never }
+`,
+    { through: ["sh", "-c", `ulimit -n 512 && exec ${less} "$@"`, "sh"] },
+  );
+  assert.equal((await server.exited).code, 126, server.stderr);
+  assert.match(server.stderr, /cannot set the limit nofile to 1024: the container's hard limit is 512/);
+});
