@@ -47,6 +47,7 @@ export async function openListeners(
   }
   for (const [name, listener] of bound) {
     init.release(heldName(name));
+    sockets.remove(listener);
     sockets.close(listener);
   }
   const problems = refused.flatMap((error) => {

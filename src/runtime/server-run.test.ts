@@ -488,6 +488,7 @@ test("openListeners does not wait for the tries of one listener when another can
         else signal.addEventListener("abort", refuse);
       }),
     adopt: (spec, fd) => ({ spec, fd }),
+    remove() {},
     close() {},
   };
   const specs = ["retried", "denied"].map((name) => ({ ...common, name }));

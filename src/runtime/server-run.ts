@@ -210,6 +210,7 @@ export class ServerRun {
     },
     ShutdownRuntimes: async () => {
       await this.#endpoints.close();
+      for (const listener of this.#listeners.values()) this.#parts.sockets.remove(listener);
       return { event: "RuntimesStopped", cause: "endpoints are closed" };
     },
   };

@@ -93,6 +93,7 @@ export class FakeServer {
       sockets: {
         bind: (spec) => Promise.resolve({ spec, fd: 0 }),
         adopt: (spec, fd) => ({ spec, fd }),
+        remove() {},
         close() {},
       },
       clock: this.clock,

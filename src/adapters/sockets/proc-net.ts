@@ -71,8 +71,17 @@ function bytesOfIpv6(host: string): number[] {
  */
 export function boundPaths(): Map<string, string> {
   const paths = new Map<string, string>();
-  for (const [, , , , type, state, inode = "0", ...path] of lines("/proc/net/unix")) {
-    if ((state === "01" || type === "0002") && path.length > 0) paths.set(path.join(" "), inode);
-  }
+  for (const { path, inode } of bound()) paths.set(path, inode);
   return paths;
+}
+
+/** Inodes of all unix sockets that own this name: more than one when the file of an earlier one was removed or replaced. */
+export function inodesOfPath(path: string): string[] {
+  return bound().flatMap((each) => (each.path === path ? [each.inode] : []));
+}
+
+function bound(): { readonly path: string; readonly inode: string }[] {
+  return lines("/proc/net/unix").flatMap(([, , , , type, state, inode = "0", ...path]) =>
+    (state === "01" || type === "0002") && path.length > 0 ? [{ path: path.join(" "), inode }] : [],
+  );
 }

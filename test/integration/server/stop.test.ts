@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { childrenOf, commandOf, descendantsOf, eventually, startServer } from "../harness.js";
+import { childrenOf, commandOf, descendantsOf, eventually, kill, startServer } from "../harness.js";
 
 const three = `
 services:
@@ -202,3 +202,29 @@ services:
   assert.equal((await server.exited).code, 126, server.stderr);
   assert.match(server.stderr, /cannot set the limit nofile to 1024: the container's hard limit is 512/);
 });
+
+test("pingora-entry leaves no unix socket behind after a stop, also when its supervisor was killed before", async () => {
+  for (const killed of [false, true]) {
+    await using server = startServer(`
+listeners: { app: { unix: "{{dir}}/app.sock" } }
+services:
+  a: { command: [{{service}}, -n, a], listeners: [app] }
+`);
+    await server.phase("Running");
+    assert.deepEqual(sockets(server.dir), ["app.sock", "control.sock"]);
+    if (killed) {
+      const before = await eventually(() => server.supervisor());
+      kill(before);
+      await eventually(async () => server.supervisor() !== before && (await server.ask("/readyz")).status === 200);
+    }
+    server.signal("SIGTERM");
+    assert.equal((await server.exited).code, 0, server.stderr);
+    assert.deepEqual(sockets(server.dir), []);
+  }
+});
+
+function sockets(dir: string): string[] {
+  return readdirSync(dir)
+    .filter((name) => name.endsWith(".sock"))
+    .sort();
+}

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type NetConnectOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -354,3 +364,20 @@ test("bind names the holder of the very address, not of the same port elsewhere"
   await assert.rejects(bind(tcp("127.0.0.9", port)), /in use by pingora-entry itself/);
   await assert.rejects(bind(tcp("::", port, true)), held(other));
 });
+
+for (const type of ["stream", "seqpacket", "dgram"] as const) {
+  test(`remove takes the path of a ${type} socket away only while it is that socket's own`, async () => {
+    const address = unix(type);
+    const bound = await bind(address);
+    sockets.remove(bound);
+    assert.equal(existsSync(address.path), false);
+    const later = await bind(address);
+    sockets.remove(bound);
+    assert.equal(existsSync(address.path), true, "another's");
+    sockets.remove(later);
+    assert.equal(existsSync(address.path), true, "who owns it cannot be told");
+    sockets.close(bound);
+    sockets.remove(later);
+    assert.equal(existsSync(address.path), false);
+  });
+}
