@@ -40,7 +40,8 @@ ${Object.values(exitCodes)
   .map(({ code, meaning }) => `| ${code} | ${meaning} |`)
   .join("\n")}
 | the main service's own | with a CMD (or a service \`main\`): its code is the container's; the very stop signal it was sent counts as 0 |
-| a service's own | a service with \`onFailure: shutdown\` failed for good; 1 when its code was 0 |
+| a service's own | a service with \`onFailure: shutdown\` failed for good; or every service has ended, and a required one had failed (\`onFailure: ignore\`); 1 when its code was 0 |
+| 1 | every service has ended, and a required one never started because what it depends on failed |
 | 128+n | the command, or the failed service, died of signal n |
 `;
 

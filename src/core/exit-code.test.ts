@@ -26,3 +26,9 @@ test("containerExitCode is the failed service's code, never 0, when a failure en
 
 test("containerExitCode is our own failure's before all others", () =>
   assert.equal(code({ own: 71, main: { code: 3 } }), 71));
+
+test("containerExitCode is that of a required service that failed when all have ended by themselves", () => {
+  assert.equal(code({ requested: false, missed: { code: 5 } }), 5);
+  assert.equal(code({ requested: false, missed: { code: 0 } }), 1);
+  assert.equal(code({ requested: true, missed: { code: 5 } }), 0);
+});

@@ -77,6 +77,13 @@ test("instanceNext fails the service when the limit within the window is passed,
   assert.equal(fold(events, policy({ windowMs: 150 })).state.name, "Starting");
 });
 
+test("instanceNext remembers no more restarts than the limit needs, however many there are", () => {
+  const events: InstanceEvent[] = [start];
+  for (let i = 1; i <= 200; i++) events.push(exit(1, i), { kind: "elapsed", now: i });
+  assert.equal(fold(events, { ...policy(), forever: true }).recent.length, 6);
+  assert.equal(fold(events, policy({ limit: 0 })).recent.length, 1);
+});
+
 test("instanceNext lets the last word decide what follows a stop", () => {
   const restart: InstanceEvent = { kind: "stop", next: "restart-now", reason: "" };
   const stop: InstanceEvent = { kind: "stop", next: "stay", reason: "" };

@@ -119,6 +119,13 @@ export function isIdle(state: InstanceState): boolean {
   return state.name === "Waiting" || state.name === "Stopped" || state.name === "Failed" || state.name === "Backoff";
 }
 
+/** Over, unless somebody starts it again. */
+export function isEnded(
+  state: InstanceState,
+): state is Extract<InstanceState, { readonly name: "Stopped" | "Failed" }> {
+  return state.name === "Stopped" || state.name === "Failed";
+}
+
 /** A process of this instance exists, or is about to. */
 export function isUp(state: InstanceState): boolean {
   return state.name === "Starting" || state.name === "Ready";
@@ -165,7 +172,10 @@ function restartOrFail(
   if (done) return enter(down, { name: "Stopped", by: "itself", exit: event.exit });
   if (policy.restart.policy === "never") return enter(down, { name: "Failed", reason: event.reason, exit: event.exit });
 
-  const recent = [...fold.recent.filter((at) => at > event.now - policy.restart.windowMs), event.now].slice(-1000);
+  // one more than are allowed says it all
+  const recent = [...fold.recent.filter((at) => at > event.now - policy.restart.windowMs), event.now].slice(
+    -1 - policy.restart.limit,
+  );
   if (policy.restart.limit > 0 && recent.length > policy.restart.limit && !policy.forever) {
     const reason = `${event.reason}; ${policy.restart.limit} restarts within ${policy.restart.windowMs / 1000} s did not help`;
     return enter({ ...down, recent }, { name: "Failed", reason, exit: event.exit });

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { systemClock } from "../adapters/clock/clock.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
 import { exactEnvironment } from "../adapters/init/exact-environment.js";
+import { hardLimit } from "../adapters/init/hard-limits.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
@@ -114,7 +115,7 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
           bound: Parameters<typeof passListeners>[2],
           taken: readonly number[],
         ) => passListeners(argv, env, bound, { known: listeners.values(), taken });
-        return processBody(service, service.process, { init, wiring, env, listeners, pass }, exits);
+        return processBody(service, service.process, { init, wiring, env, listeners, hardLimit, pass }, exits);
       }
       const task = tasks.get(service.name);
       if (task === undefined) throw new TypeError(`service "${service.name}" has neither a process nor a task`);

@@ -1,3 +1,4 @@
+import type { ProbeAction } from "../core/plan.js";
 import type { Exit } from "../core/service-state.js";
 import type { NotifyMessage, ProbeContext, ResourceUsage, SignalScope } from "./ports.js";
 
@@ -18,9 +19,13 @@ export interface Body {
   resume(id: string, pid: number, receive: (event: BodyEvent) => void): void;
   /** number of processes reached */
   signal(id: string, signal: string, scope: SignalScope): Promise<number>;
-  /** runs the stop command; resolves when it ended or the signal aborted */
-  stopCommand(id: string, command: readonly string[], signal: AbortSignal): Promise<void>;
+  /**
+   * Runs the stop command, or waits for it when an earlier supervisor has `begun` it. Resolves when it ended, with what went wrong, or when
+   * the signal aborted: then it is killed.
+   */
+  stopCommand(id: string, command: readonly string[], signal: AbortSignal, begun: boolean): Promise<string | undefined>;
   /** the life is over and dealt with: nothing of it is needed any more */
   ended(id: string): void;
-  probeContext(id: string): ProbeContext;
+  /** what to ask, with its placeholders filled, and as whom */
+  probe(id: string, action: ProbeAction): { readonly action: ProbeAction; readonly context: ProbeContext };
 }

@@ -43,15 +43,16 @@ export async function drive(phase: Phase, parts: DriverParts): Promise<void> {
 async function leave(phase: Phase, scope: Scope, parts: DriverParts): Promise<Posted> {
   const { inbox, log, tasks, failed } = parts;
   let result: Posted | undefined;
-  const task = tasks[phase];
-  const done = task?.(scope).then(
-    (posted) => {
-      result = posted;
-    },
-    (error: unknown) => {
-      result = failed(phase, error);
-    },
-  );
+  let done: Promise<void> | undefined;
+  const begin = () =>
+    tasks[phase]?.(scope).then(
+      (posted) => {
+        result = posted;
+      },
+      (error: unknown) => {
+        result = failed(phase, error);
+      },
+    );
   const said = new Set<string>();
   for (;;) {
     // the inbox first: a request that waits must not lose against a task that ended in the same turn
@@ -61,6 +62,8 @@ async function leave(phase: Phase, scope: Scope, parts: DriverParts): Promise<Po
       said.add(posted.event);
     }
     if (result !== undefined) return result;
+    // nothing is begun in a phase that is left at once
+    done ??= begin();
     await (done === undefined ? inbox.arrived() : Promise.race([inbox.arrived(), done]));
   }
 }

@@ -13,12 +13,14 @@ export function endingCode(
   const main = plan.main === undefined ? undefined : services.exitOf(plan.main);
   const stopSignals =
     plan.services.find(({ name }) => name === plan.main)?.stop.steps.map(({ signal }) => signal) ?? [];
+  const missed = main === undefined ? services.missed : undefined;
   const ending = {
     requested: record?.requested ?? true,
     // by the first second of a forced stop some have obeyed and some were killed; the code must not depend on that race
     killed: record?.hurried ? [...killed, ...record.busy] : killed,
     ...(record?.own === undefined ? {} : { own: record.own }),
     ...(record?.fatal === undefined ? {} : { fatal: record.fatal }),
+    ...(missed === undefined ? {} : { missed }),
     ...(main === undefined ? {} : { main }),
   };
   return containerExitCode(ending, stopSignals);

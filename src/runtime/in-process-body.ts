@@ -44,8 +44,8 @@ export function inProcessBody(task: InProcessTask, log: Log): Body {
       else if (signal !== "0") life.stop.abort();
       return Promise.resolve(1);
     },
-    stopCommand: () => Promise.resolve(),
+    stopCommand: () => Promise.resolve(undefined),
     ended() {},
-    probeContext: (id) => ({ id, env: [] }),
+    probe: (id, action) => ({ action, context: { id, env: [] } }),
   };
 }

@@ -15,7 +15,7 @@ import type { Clock, Log, Prober, ResourceUsage, SignalScope } from "./ports.js"
 import { type Findings, watchRun, wordReader } from "./run-watch.js";
 import { Scope } from "./scope.js";
 import { StopDeadline } from "./stop-deadline.js";
-import { stopProcess } from "./stop-sequence.js";
+import { type StopStage, stopProcess } from "./stop-sequence.js";
 import { sweep } from "./sweep.js";
 
 /** What of an instance survives a restart of the supervisor. */
@@ -27,6 +27,8 @@ export interface InstanceRecord {
   readonly lastExit?: ExitView;
   /** when the process is killed, while Stopping */
   readonly stopDeadline?: number;
+  /** how far its stop has come, while Stopping */
+  readonly stop?: StopStage;
 }
 
 export interface InstanceParts {
@@ -59,8 +61,10 @@ interface Run {
   readonly id: string;
   readonly scope: Scope;
   pid?: number;
-  stopBegan?: number;
-  killed: boolean;
+  /** the program was executed */
+  launched: boolean;
+  stop?: StopStage;
+  stopping: boolean;
   wasReady: boolean;
   since: number;
   exit?: Exit;
@@ -95,9 +99,9 @@ export class Instance {
     return this.#fold;
   }
 
-  /** A process exists that was spawned, whatever its state. */
+  /** Its process (or task) has been started, not only asked for, and has not ended. */
   get running(): boolean {
-    return this.#run?.pid !== undefined && this.#run.exit === undefined;
+    return this.#run?.launched === true && this.#run.exit === undefined;
   }
 
   get record(): InstanceRecord {
@@ -108,6 +112,7 @@ export class Instance {
       restarts: this.#restarts,
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(this.#deadline.at === undefined ? {} : { stopDeadline: this.#deadline.at }),
+      ...(this.#run?.stop === undefined ? {} : { stop: this.#run.stop }),
     };
   }
 
@@ -175,7 +180,15 @@ export class Instance {
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
     if (!isUp(state) && state.name !== "Stopping") return;
-    const run: Run = { id: this.idOf(record), scope: new Scope(), killed: false, wasReady: false, since: 0 };
+    const run: Run = {
+      id: this.idOf(record),
+      scope: new Scope(),
+      launched: false,
+      stopping: false,
+      wasReady: false,
+      since: 0,
+    };
+    if (record.stop !== undefined) run.stop = record.stop;
     this.#run = run;
     if (child === undefined) {
       // written down, never started: the supervisor died in between
@@ -184,6 +197,7 @@ export class Instance {
       return;
     }
     run.pid = child.pid;
+    run.launched = true;
     this.#parts.body.resume(run.id, child.pid, (event) => this.#receive(run, event));
     if (child.exit !== undefined) void this.#exited(run, child.exit);
     else if (state.name === "Stopping") {
@@ -226,7 +240,8 @@ export class Instance {
     const run: Run = {
       id: `${this.key}#${this.#serial}`,
       scope: new Scope(),
-      killed: false,
+      launched: false,
+      stopping: false,
       wasReady: false,
       since: 0,
     };
@@ -239,6 +254,7 @@ export class Instance {
     const { body, index, clock, random } = this.#parts;
     const result = await body.start(run.id, index, (event) => this.#receive(run, event));
     if (result.ok) {
+      run.launched = true;
       if (result.pid !== undefined) run.pid = result.pid;
       this.#parts.changed(this, this.#fold.state.name);
       if (run.exit === undefined) this.#watch(run);
@@ -302,19 +318,22 @@ export class Instance {
 
   /** Once per run, however often it is asked for: a later stop only moves the deadline. */
   async #stopRun(run: Run): Promise<void> {
-    const { body, clock, service } = this.#parts;
-    if (run.stopBegan !== undefined) return;
-    run.stopBegan = clock.now();
+    const { body, clock, log, service } = this.#parts;
+    if (run.stopping) return;
+    run.stopping = true;
+    run.stop ??= { began: clock.now() };
     if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
-    const killing = () => {
-      run.killed = true;
-      this.#parts.killing();
-    };
     await stopProcess(service.stop, body, run.id, {
       clock,
       deadline: this.#deadline,
       ended: run.scope.signal,
-      killing,
+      stage: run.stop,
+      reached: (stage) => {
+        run.stop = stage;
+        if (stage.killed) this.#parts.killing();
+        this.#parts.save();
+      },
+      failed: (reason) => log.warn(`the stop command of ${this.key} was of no use: ${reason}`, { instance: this.key }),
     });
   }
 
@@ -323,10 +342,11 @@ export class Instance {
     if (run.exit !== undefined) return;
     const { body, clock, random, ended } = this.#parts;
     run.exit = exit;
+    let killed = run.stop?.killed === true;
     await run.scope.close();
     this.healthy = false;
     const limit = this.#deadline.at ?? clock.now() + leftoverMs;
-    if (await sweep(body, run.id, () => Math.min(limit, this.#deadline.at ?? limit), clock)) run.killed = true;
+    if (await sweep(body, run.id, () => Math.min(limit, this.#deadline.at ?? limit), clock)) killed = true;
     if (run === this.#run) this.#run = undefined;
     this.#deadline.clear();
     this.#lastExit = {
@@ -335,8 +355,8 @@ export class Instance {
       at: clock.wall(),
     };
     ended(this, {
-      killed: run.killed,
-      ...(run.stopBegan === undefined ? {} : { stopMs: clock.now() - run.stopBegan }),
+      killed,
+      ...(run.stop === undefined ? {} : { stopMs: clock.now() - run.stop.began }),
       ...(usage === undefined ? {} : { usage }),
     });
     const words = reason === undefined ? {} : { reason };

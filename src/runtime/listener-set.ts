@@ -15,14 +15,24 @@ export async function openListeners(
   signal: AbortSignal,
 ): Promise<Map<string, BoundListener>> {
   const { init, sockets, log } = parts;
+  // the first that cannot be had decides: nobody is to wait for the others' further tries
+  const decided = new AbortController();
+  const either = AbortSignal.any([signal, decided.signal]);
   const open = async (spec: ListenerSpec): Promise<BoundListener> => {
     const fd = init.recovered.held.get(heldName(spec.name));
     if (fd !== undefined) return sockets.adopt(spec, fd);
-    const bound = await sockets.bind(spec, signal);
+    const bound = await sockets.bind(spec, either);
     await init.hold(heldName(spec.name), bound.fd);
     return bound;
   };
-  const results = await Promise.allSettled(specs.map(open));
+  const results = await Promise.allSettled(
+    specs.map((spec) =>
+      open(spec).catch((error: unknown) => {
+        decided.abort();
+        throw error;
+      }),
+    ),
+  );
   const bound = new Map<string, BoundListener>();
   const refused: unknown[] = [];
   for (const [i, result] of results.entries()) {
@@ -37,6 +47,7 @@ export async function openListeners(
   }
   for (const [name, listener] of bound) {
     init.release(heldName(name));
+    sockets.remove(listener);
     sockets.close(listener);
   }
   const problems = refused.flatMap((error) => {

@@ -1,5 +1,4 @@
 import type { Condition, ServiceSpec } from "../core/plan.js";
-import { isUp } from "../core/service-state.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
 import type { Instance } from "./instance.js";
 
@@ -38,7 +37,7 @@ function isCompleted(member: Member): boolean {
 export function fulfils(member: Member, condition: Condition): boolean {
   switch (condition) {
     case "started":
-      return isCompleted(member) || member.instances.every(({ running, fold }) => running || isUp(fold.state));
+      return isCompleted(member) || member.instances.every(({ running }) => running);
     case "ready":
       return isReady(member);
     case "healthy":

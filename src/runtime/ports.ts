@@ -137,6 +137,8 @@ export interface Sockets {
   bind(spec: ListenerSpec, signal: AbortSignal): Promise<BoundListener>;
   /** wraps a socket that an earlier supervisor bound; throws EntryError when it is not what `spec` says */
   adopt(spec: ListenerSpec, fd: number): BoundListener;
+  /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */
+  remove(listener: BoundListener): void;
   /** close(2) only: never shutdown(2), never unlink */
   close(listener: BoundListener): void;
 }

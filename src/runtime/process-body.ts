@@ -1,7 +1,8 @@
-import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
+import type { ProcessSpec, ResourceLimit, ServiceSpec } from "../core/plan.js";
+import { exitText } from "../core/service-state.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
-import type { BoundListener, Init, ProbeContext, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
+import type { BoundListener, ExitStatus, Init, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -17,6 +18,8 @@ export interface ProcessWorld {
   /** the environment services inherit */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly listeners: ReadonlyMap<string, BoundListener>;
+  /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
+  readonly hardLimit?: (resource: string) => number | undefined;
   readonly pass: (
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -48,6 +51,26 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
 
   const expectExit = (id: string, receive: (event: BodyEvent) => void): void =>
     exits.expect(id, (event) => receive({ kind: "exited", exit: event.status, usage: event.usage }));
+
+  /** A command that accompanies the service: it knows the listeners' addresses, but gets none of them. */
+  const companion = (command: readonly string[]): { argv: readonly string[]; env: string[] } => {
+    const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
+    const { notifyFd } = wireSpec("");
+    const passed = world.pass(command, baseEnv, bound, notifyFd === undefined ? [] : [notifyFd]);
+    const env = Object.entries(baseEnv).map(([name, value]) => `${name}=${passed.env[name] ?? value}`);
+    return { argv: passed.argv, env };
+  };
+
+  const stopSpawn = ({ argv, env }: { argv: readonly string[]; env: readonly string[] }): SpawnSpec => ({
+    ...spawnContext(spec),
+    argv,
+    env: [...env, `PINGORA_ENTRY_SERVICE=${service.name}`],
+    pidEnv: [],
+    limits: [],
+    newSession: true,
+    tty: false,
+    fds: [],
+  });
 
   return {
     async start(id, index, receive): Promise<StartResult> {
@@ -100,39 +123,42 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
-      return { ok: false, ...spawnFailure(result.stage, result.errno, spec) };
+      if (result.stage === "rlimit") {
+        const reason = limitFailure(spec.limits, result.errno, world.hardLimit);
+        return { ok: false, reason, code: 126, permanent: false };
+      }
+      return { ok: false, ...spawnFailure(result.stage, result.errno, spec.command[0] ?? "", spec.workingDirectory) };
     },
     resume(id, _pid, receive) {
       expectExit(id, receive);
       wires.set(id, wiring.resume(wireSpec(id), init.recovered.held, receive));
     },
     signal: (id, signal, scope) => init.signal(id, signal, scope),
-    async stopCommand(id, command, signal) {
-      // an earlier supervisor's may still be dying under its name
-      const ownId = `${id}!stop${init.recovered.restarts}`;
-      const ended = new Promise<void>((resolve) => exits.expect(ownId, () => resolve()));
-      const spawn: SpawnSpec = {
-        ...spawnContext(spec),
-        argv: command,
-        env: [
-          ...Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`),
-          `PINGORA_ENTRY_SERVICE=${service.name}`,
-        ],
-        pidEnv: [],
-        limits: [],
-        newSession: true,
-        tty: false,
-        fds: [],
-      };
-      if ((await init.spawn(ownId, spawn)).ok) {
-        const gaveUp = new Promise<void>((resolve) =>
-          signal.addEventListener("abort", () => resolve(), { once: true }),
+    async stopCommand(id, command, signal, begun) {
+      const ownId = stopCommandId(id);
+      const known = begun ? init.recovered.children.find((child) => child.id === ownId) : undefined;
+      let failure: string | undefined;
+      if (known?.exit !== undefined) failure = commandFailure(known.exit.status);
+      else {
+        const ended = new Promise<string | undefined>((resolve) =>
+          exits.expect(ownId, ({ status }) => resolve(commandFailure(status))),
         );
-        await Promise.race([ended, gaveUp]);
-        if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
+        const result = known === undefined ? await init.spawn(ownId, stopSpawn(companion(command))) : undefined;
+        if (result?.ok === false) {
+          const { workingDirectory } = spec;
+          failure = spawnFailure(result.stage, result.errno, command[0] ?? "", workingDirectory).reason;
+        } else {
+          const gaveUp = new Promise<undefined>((resolve) => {
+            if (signal.aborted) resolve(undefined);
+            else signal.addEventListener("abort", () => resolve(undefined), { once: true });
+          });
+          failure = await Promise.race([ended, gaveUp]);
+          if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
+        }
       }
       exits.cancel(ownId);
       init.forget(ownId);
+      return failure;
     },
     ended(id) {
       const wired = wires.get(id);
@@ -141,10 +167,23 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired?.close();
       init.forget(id);
     },
-    probeContext(id): ProbeContext {
-      return { id, env: Object.entries(baseEnv).map(([name, value]) => `${name}=${value}`), ...spawnContext(spec) };
+    probe(id, action) {
+      const { argv, env } = companion(action.kind === "exec" ? action.command : []);
+      return {
+        action: action.kind === "exec" ? { ...action, command: argv } : action,
+        context: { id, env, ...spawnContext(spec) },
+      };
     },
   };
+}
+
+/** The stop command of the life `id`; there is one at most. */
+export function stopCommandId(id: string): string {
+  return `${id}!stop`;
+}
+
+function commandFailure(status: ExitStatus): string | undefined {
+  return status.code === 0 ? undefined : `it ${exitText(status)}`;
 }
 
 function spawnContext(spec: ProcessSpec): Pick<SpawnSpec, "cwd" | "identity"> {
@@ -181,23 +220,37 @@ const spawnErrors: Readonly<Record<string, string>> = {
   ENOMEM: "out of memory",
 };
 
+function limitFailure(
+  limits: readonly ResourceLimit[],
+  errno: string,
+  hardLimit: ProcessWorld["hardLimit"] = () => undefined,
+): string {
+  for (const { resource, hard } of limits) {
+    const most = hardLimit(resource);
+    if (most !== undefined && (hard === -1 || hard > most))
+      return `cannot set the limit ${resource} to ${hard === -1 ? "unlimited" : hard}: the container's hard limit is ${most}`;
+  }
+  const all = limits.map(({ resource, hard }) => `${resource} ${hard === -1 ? "unlimited" : hard}`).join(", ");
+  return `cannot set a limit (${all}): ${spawnErrors[errno] ?? errno}`;
+}
+
 /** what may pass by itself */
 const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
 
 function spawnFailure(
   stage: string,
   errno: string,
-  spec: ProcessSpec,
+  file: string,
+  workingDirectory: string | undefined,
 ): { readonly reason: string; readonly code: number; readonly permanent: boolean } {
   const words = spawnErrors[errno] ?? errno;
   if (stage === "exec") {
-    const file = spec.command[0] ?? "";
     const permanent = Object.hasOwn(spawnErrors, errno) && !transient.includes(errno);
     return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126, permanent };
   }
   const what =
     stage === "cwd"
-      ? `change to directory "${spec.workingDirectory}"`
+      ? `change to directory "${workingDirectory}"`
       : stage === "fork"
         ? "start a process"
         : `set ${stage}`;

@@ -77,11 +77,11 @@ function probe(
   name: string,
   tell: (verdict: ProbeVerdict) => void,
 ): void {
-  const context = body.probeContext(id);
+  const { action, context } = body.probe(id, spec.action);
   const ask = (timeoutMs: number, signal: AbortSignal) => {
     // named by the instant: unique over supervisors, too
     const askId = `${id}!${name}${Math.trunc(clock.now())}`;
-    return prober.ask(spec.action, { ...context, id: askId }, timeoutMs, signal);
+    return prober.ask(action, { ...context, id: askId }, timeoutMs, signal);
   };
   const eager = name !== "liveness" || service.livenessProbe?.initialDelayMs === 0;
   void runProbe({ spec, ask, tell, eager }, clock, scope.signal);

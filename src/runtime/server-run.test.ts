@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakeInit } from "../../test/fakes/fake-init.js";
-import { FakeServer, planOf, serviceSpec } from "../../test/fakes/fake-server.js";
-import { settle } from "../../test/fakes/manual-clock.js";
+import { exitEvent, FakeInit } from "../../test/fakes/fake-init.js";
+import { FakeServer, planOf, serviceSpec, silentLog } from "../../test/fakes/fake-server.js";
+import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
+import { EntryError } from "../core/entry-error.js";
+import type { Plan } from "../core/plan.js";
+import { openListeners } from "./listener-set.js";
+import type { Sockets } from "./ports.js";
 
 const notify = {
   action: { kind: "notify" },
@@ -269,6 +273,27 @@ test("ServerRun ends 127 when a required command does not exist", async () => {
   assert.equal(server.exitCode, 127);
 });
 
+/** The supervisor is killed at this instant; the init starts another. */
+function successor(first: FakeServer, plan: Plan, behaviour = first.init.behaviour): FakeServer {
+  const init = new FakeInit(first.clock);
+  init.behaviour = behaviour;
+  init.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
+  init.recovered = {
+    restarts: 1,
+    held: new Map(),
+    state: new Map(first.init.saved),
+    children: first.init.processes
+      .filter(({ id }) => !first.init.forgotten.has(id))
+      .map(({ id, pid, alive, status }) => ({
+        id,
+        pid,
+        ...(alive || status === undefined ? {} : { exit: exitEvent(id, pid, status) }),
+      })),
+  };
+  first.init.dead = true;
+  return new FakeServer(plan, { init, clock: first.clock });
+}
+
 test("ServerRun takes up where a dead supervisor stopped: same processes, same phase, same deadlines", async () => {
   const plan = three();
   const first = new FakeServer(plan);
@@ -281,23 +306,245 @@ test("ServerRun takes up where a dead supervisor stopped: same processes, same p
   await first.clock.advance(1_000);
   const deadline = first.run.store.snapshot.shutdown?.deadlineAt;
 
-  const again = new FakeInit(first.clock);
-  again.behaviour = () => "ignore";
-  again.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
-  again.recovered = {
-    restarts: 1,
-    held: new Map(),
-    state: first.init.saved,
-    children: first.init.processes
-      .filter(({ id }) => !first.init.forgotten.has(id))
-      .map(({ id, pid }) => ({ id, pid })),
-  };
-  const second = new FakeServer(plan, { init: again, clock: first.clock });
+  const second = successor(first, plan, () => "ignore");
   await second.begin();
   assert.equal(second.phase, "ShutdownGracePeriod");
   assert.equal(second.state("web"), "Stopping");
   assert.equal(second.run.store.snapshot.shutdown?.deadlineAt, deadline);
   await second.clock.advance(29_000);
   assert.equal(second.exitCode, 143);
-  assert.equal(again.processes.length, 3);
+  assert.equal(second.init.processes.length, 3);
+});
+
+/** Resolves as soon as the stop that `act` leads to is on record, before anything else can happen. */
+function writtenDown(init: FakeInit, act: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    init.saving = (text) => {
+      if (!text.includes('"stop":')) return;
+      init.dead = true;
+      resolve();
+    };
+    act();
+  });
+}
+
+test("ServerRun goes on with a stop that its predecessor wrote down and did not come to act on", async () => {
+  const plan = planOf([serviceSpec("a"), serviceSpec("main", { onFailure: "shutdown" })], { main: "main" });
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const ending = planOf([serviceSpec("a"), serviceSpec("main", { restart: never })], { main: "main" });
+  const cases: [string, Plan, (server: FakeServer) => void | Promise<void>, number, string[]][] = [
+    ["SIGTERM", plan, ({ init }) => init.send("SIGTERM"), 0, ["GracefulTerminate", "ShutdownStarted"]],
+    ["SIGINT", plan, ({ init }) => init.send("SIGINT"), 137, ["ShutdownStarted"]],
+    ["fatal", ending, ({ init }) => writtenDown(init, () => init.end("main/0", { code: 5 })), 5, ["ShutdownStarted"]],
+    [
+      "main ended",
+      ending,
+      ({ init }) => writtenDown(init, () => init.end("main/0", { code: 0 })),
+      0,
+      ["ShutdownStarted"],
+    ],
+  ];
+  for (const [name, of, happens, code, phases] of cases) {
+    const first = new FakeServer(of);
+    await first.begin();
+    assert.equal(first.phase, "Running");
+    await happens(first);
+    assert.match(first.init.saved.get("state") ?? "", /"phase":"Running".*"stop":/, name);
+    const second = successor(first, of);
+    await second.begin();
+    await second.clock.advance(30_000);
+    assert.equal(second.exitCode, code, name);
+    assert.deepEqual(
+      second.transitions.slice(0, phases.length).map(({ to }) => to),
+      phases,
+      name,
+    );
+    assert.equal(second.init.processes.length, 2, `${name}: nothing was started`);
+  }
+});
+
+test("ServerRun stops when its predecessor had a stop on record while it was starting", async () => {
+  const plan = planOf([serviceSpec("a", { readinessProbe: notify }), serviceSpec("b", { dependsOn: { a: "ready" } })]);
+  const first = new FakeServer(plan);
+  await first.begin();
+  assert.equal(first.phase, "BootstrapComplete");
+  first.init.send("SIGTERM");
+  const second = successor(first, plan);
+  await second.begin();
+  await second.clock.advance(100);
+  assert.equal(second.exitCode, 0);
+  assert.deepEqual(
+    second.init.processes.map(({ id }) => id),
+    ["a/0#1"],
+  );
+});
+
+test("ServerRun goes on with a stop command and a list of signals where its predecessor was", async () => {
+  const steps = [
+    { signal: "SIGTERM", waitMs: 2_000 },
+    { signal: "SIGUSR1", waitMs: 2_000 },
+    { signal: "SIGINT", waitMs: 0 },
+  ];
+  const plan = planOf([serviceSpec("a", { stop: { command: ["quiesce"], steps, graceMs: 20_000 } })]);
+  const sent = ({ init }: FakeServer) => init.find("a/0#1")?.signals.map(({ signal, at }) => [signal, at - from]);
+  const one = new FakeServer(plan);
+  one.init.behaviour = () => "ignore";
+  await one.begin();
+  const from = one.clock.now();
+  one.init.send("SIGTERM");
+  await one.clock.advance(1_000);
+  assert.deepEqual(one.init.alive(), ["a/0#1", "a/0#1!stop"]);
+
+  const two = successor(one, plan);
+  await two.begin();
+  await two.clock.advance(1_000);
+  assert.deepEqual(two.init.alive(), ["a/0#1", "a/0#1!stop"], "the command goes on");
+  two.init.end("a/0#1!stop", { code: 0 });
+  await two.clock.advance(1_000);
+  assert.deepEqual(sent(two), [["SIGTERM", 2_000]]);
+
+  const three = successor(two, plan);
+  await three.begin();
+  await three.clock.advance(1_500);
+  assert.deepEqual(sent(three), [["SIGUSR1", 4_000]]);
+
+  const four = successor(three, plan);
+  await four.begin();
+  await four.clock.advance(20_000);
+  assert.deepEqual(sent(four), [
+    ["SIGINT", 6_000],
+    ["SIGKILL", 20_000],
+  ]);
+  assert.equal(four.init.processes.length, 2);
+  assert.equal(four.exitCode, 143);
+});
+
+test("ServerRun says when a stop command cannot be started, fails or hangs, and still sends the signals in time", async () => {
+  const cases: [RegExp, number, (server: FakeServer) => void][] = [
+    [
+      /cannot execute "quiesce": not found/,
+      0,
+      ({ init }) => {
+        init.spawnFailure = (id) => (id.endsWith("!stop") ? { ok: false, stage: "exec", errno: "ENOENT" } : undefined);
+      },
+    ],
+    [
+      /it exited with code 3/,
+      500,
+      ({ init, clock }) => {
+        void clock.until(clock.now() + 500).then(() => init.end("a/0#1!stop", { code: 3 }));
+      },
+    ],
+    [/did not end within 15 s, 75 % of the grace, and was killed/, 15_000, () => {}],
+  ];
+  for (const [words, at, prepare] of cases) {
+    const stop = { command: ["quiesce"], steps: [{ signal: "SIGTERM", waitMs: 0 }], graceMs: 20_000 };
+    const server = new FakeServer(planOf([serviceSpec("a", { stop })]));
+    await server.begin();
+    const from = server.clock.now();
+    prepare(server);
+    server.init.send("SIGTERM");
+    await server.clock.advance(25_000);
+    assert.deepEqual(
+      server.init.find("a/0#1")?.signals.map(({ signal, at }) => [signal, at - from]),
+      [["SIGTERM", at]],
+    );
+    assert.match(server.warnings.join("\n"), words);
+    assert.equal(server.exitCode, 0);
+  }
+});
+
+test("ServerRun does not end 0 by itself when a required service failed or never started", async () => {
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const job = (change: object) =>
+    serviceSpec("job", { type: "oneshot", restart: never, onFailure: "ignore", ...change });
+  const web = serviceSpec("web", { dependsOn: { job: "completed" } });
+  const cases: [Plan, number, number][] = [
+    [planOf([job({})]), 5, 5],
+    [planOf([job({ type: "long-running" })]), 9, 9],
+    [planOf([job({}), web]), 5, 5],
+    [planOf([job({ required: false }), web]), 5, 1],
+    [planOf([job({ required: false }), { ...web, name: "main" }], { main: "main" }), 5, 1],
+    [planOf([job({ required: false }), { ...web, required: false }]), 5, 0],
+    [planOf([job({})]), 0, 0],
+  ];
+  for (const [i, [plan, exit, expected]] of cases.entries()) {
+    const server = new FakeServer(plan);
+    await server.begin();
+    server.init.end("job/0", { code: exit });
+    await server.clock.advance(100);
+    assert.equal(server.exitCode, expected, `case ${i}`);
+  }
+});
+
+test("ServerRun ends 0 after a requested stop whose failed service was to be ignored", async () => {
+  const never = { ...serviceSpec("x").restart, policy: "never" } as const;
+  const server = new FakeServer(
+    planOf([serviceSpec("job", { restart: never, onFailure: "ignore" }), serviceSpec("web")]),
+  );
+  await server.begin();
+  server.init.end("job/0", { code: 5 });
+  await settle();
+  server.init.send("SIGTERM");
+  await server.clock.advance(100);
+  assert.equal(server.exitCode, 0);
+});
+
+test("ServerRun does not take a service for started that could not be executed", async () => {
+  const plan = planOf([
+    serviceSpec("a", { required: false, onFailure: "ignore" }),
+    serviceSpec("b", { dependsOn: { a: "started" } }),
+    serviceSpec("c", { required: false, onFailure: "restart" }),
+    serviceSpec("d", { required: false, dependsOn: { c: "started" } }),
+  ]);
+  const server = new FakeServer(plan);
+  server.init.spawnFailure = (id) => (/^[ac]/.test(id) ? { ok: false, stage: "exec", errno: "ENOENT" } : undefined);
+  await server.begin();
+  assert.equal(server.state("a"), "Failed");
+  assert.equal(server.state("b"), "Waiting");
+  await server.clock.advance(2_000);
+  assert.equal(server.state("d"), "Waiting");
+  server.init.spawnFailure = undefined;
+  await server.clock.advance(30_000);
+  assert.equal(server.state("d"), "Ready");
+});
+
+test("ServerRun starts what waits for started or healthy as soon as that is so", async () => {
+  const plan = planOf([
+    serviceSpec("a", { readinessProbe: notify }),
+    serviceSpec("b", { dependsOn: { a: "started" } }),
+    serviceSpec("c", { livenessProbe: probe }),
+    serviceSpec("d", { dependsOn: { c: "healthy" } }),
+  ]);
+  const server = new FakeServer(plan);
+  server.probes.set("c", { ok: false, reason: "not yet" });
+  await server.begin();
+  assert.deepEqual([server.state("a"), server.state("b")], ["Starting", "Ready"]);
+  assert.deepEqual([server.state("c"), server.state("d")], ["Ready", "Waiting"]);
+  server.probes.set("c", { ok: true });
+  await server.clock.advance(1_000);
+  assert.equal(server.state("d"), "Ready");
+});
+
+test("openListeners does not wait for the tries of one listener when another cannot be had", async () => {
+  const address = { kind: "tcp", host: "127.0.0.1", port: 1, ipv6Only: false } as const;
+  const common = { address, key: "k", backlog: 1, reusePort: false, passAs: "systemd", envName: "" } as const;
+  const sockets: Sockets = {
+    bind: ({ name }, signal) =>
+      new Promise((_, reject) => {
+        const refuse = () => reject(new EntryError("os", `cannot bind ${name}`));
+        if (name === "denied") refuse();
+        else signal.addEventListener("abort", refuse);
+      }),
+    adopt: (spec, fd) => ({ spec, fd }),
+    remove() {},
+    close() {},
+  };
+  const specs = ["retried", "denied"].map((name) => ({ ...common, name }));
+  const parts = { init: new FakeInit(new ManualClock()), sockets, log: silentLog };
+  await assert.rejects(
+    openListeners(specs, parts, new AbortController().signal),
+    (error: EntryError) =>
+      error.problems.map(({ message }) => message).join() === "cannot bind retried,cannot bind denied",
+  );
 });

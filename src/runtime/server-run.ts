@@ -18,7 +18,7 @@ import { serviceControl } from "./service-control.js";
 import { ServiceSet, type StopFacts } from "./service-set.js";
 import { StatusStore } from "./status-store.js";
 import { planText, shutdownView, stopPlan } from "./stop-plan.js";
-import { type StopRecord, StopRequest } from "./stop-request.js";
+import { type StopRecord, StopRequest, stopEvent } from "./stop-request.js";
 
 /** Everything a server needs of the world; the library puts it together. */
 export interface ServerParts {
@@ -67,6 +67,7 @@ export class ServerRun {
   readonly #lameDuck = new LameDuck();
   readonly #endpoints: Endpoints;
   #saveQueued = false;
+  #savedText = "";
   #doneWaves = 0;
   readonly #killing = new Set<string>();
 
@@ -188,6 +189,7 @@ export class ServerRun {
     },
     ShutdownStarted: () => {
       this.#services.freeze();
+      this.#lameDuck.release();
       this.#begin({ cause: "stop", requested: true, signalled: true });
       const plan = this.#plan();
       this.#parts.log.info(planText(plan, this.#parts.clock.now()), { cause: this.#stop.record?.cause });
@@ -212,6 +214,7 @@ export class ServerRun {
     },
     ShutdownRuntimes: async () => {
       await this.#endpoints.close();
+      for (const listener of this.#listeners.values()) this.#parts.sockets.remove(listener);
       return { event: "RuntimesStopped", cause: "endpoints are closed" };
     },
   };
@@ -263,6 +266,8 @@ export class ServerRun {
     const { init, log } = this.#parts;
     log.warn(`took over from a supervisor that died in ${saved.phase}`, { restarts: init.recovered.restarts });
     const phase = saved.phase;
+    // before all else: the supervisor that wrote it down may not have come to act on it
+    if (saved.stop !== undefined) this.#inbox.post(stopEvent(phase, saved.stop), saved.stop.cause);
     if (phase === "Setup") this.#inbox.post("Begin", "start");
     if (phase === "Setup" || phase === "Bootstrap") return;
     await this.#openListeners({ signal: new AbortController().signal }).catch((error: unknown) => {
@@ -283,7 +288,9 @@ export class ServerRun {
       this.#parts.closeFd(fd);
     }
     this.#changed();
-    if (phase === "Running" || phase === "GracefulTerminate") this.#services.start();
+    const { record } = this.#stop;
+    const serving = phase === "Running" || phase === "GracefulTerminate";
+    if (serving && (record === undefined || record.lameDuckFrom !== undefined)) this.#services.start();
     if (phase !== "ShutdownRuntimes" && phase !== "Terminated") this.#endpoints.open();
   }
 
@@ -373,6 +380,10 @@ export class ServerRun {
       instances: this.#services.records,
       ...(this.#stop.record === undefined ? {} : { stop: this.#stop.record }),
     };
-    this.#parts.init.save(stateName, saveText(state));
+    const text = saveText(state);
+    // much of what changes for the views is no news for the record
+    if (text === this.#savedText) return;
+    this.#savedText = text;
+    this.#parts.init.save(stateName, text);
   }
 }

@@ -1,10 +1,11 @@
 import type { Plan, ServiceSpec } from "../core/plan.js";
-import { type Exit, isIdle, isUp } from "../core/service-state.js";
+import { type Exit, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
 import type { Body } from "./body.js";
 import { Instance, type InstanceRecord } from "./instance.js";
 import { fulfils, isHopeless, isReady, type Member, memberView } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
+import { stopCommandId } from "./process-body.js";
 
 export interface ServiceEnding {
   readonly service: string;
@@ -115,6 +116,8 @@ export class ServiceSet {
           resumed.add(id);
         }
         const exit = child?.exit?.status;
+        // goes on, unless there is nothing left to stop
+        if (state.name === "Stopping" && child !== undefined && exit === undefined) byId.delete(stopCommandId(id));
         instance.resume(record, child && { pid: child.pid, ...(exit === undefined ? {} : { exit }) });
       }
     }
@@ -124,6 +127,9 @@ export class ServiceSet {
   /** From now on every service starts as soon as its dependencies allow. */
   start(): void {
     this.#starting = true;
+    // what ended while a supervisor took over from another has not been judged
+    for (const member of this.#members.values())
+      for (const instance of member.instances) if (isEnded(instance.fold.state)) this.#react(member, instance);
     this.#startWhatCan();
   }
 
@@ -162,6 +168,15 @@ export class ServiceSet {
     return state?.name === "Stopped" || state?.name === "Failed" ? state.exit : undefined;
   }
 
+  /** After everything has ended by itself: how the first required service that failed did; code 1 when one never had a process. */
+  get missed(): Exit | undefined {
+    const required = [...this.#members.values()].filter(({ spec }) => spec.required);
+    const states = required.flatMap(({ instances }) => instances.map(({ fold }) => fold.state));
+    const failed = states.find((state) => state.name === "Failed");
+    if (failed !== undefined) return failed.exit ?? { code: 1 };
+    return states.some((state) => state.name === "Stopped" && state.exit === undefined) ? { code: 1 } : undefined;
+  }
+
   /** By request of an operator. Resolves with the state's reason when it is settled: up and ready, or down. */
   async operate(
     name: string,
@@ -198,6 +213,7 @@ export class ServiceSet {
     }
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
+    else this.#startWhatCan();
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
@@ -213,7 +229,7 @@ export class ServiceSet {
       this.#parts.fatal({ service: member.spec.name, exit: state.exit ?? { code: 1 }, reason: state.reason });
       return;
     }
-    if (state.name === "Stopped" || state.name === "Failed") {
+    if (isEnded(state)) {
       const isMain = this.#parts.plan.main === member.spec.name;
       if (isMain && state.name === "Stopped" && state.by === "itself") this.#parts.over(`${member.spec.name} ended`);
       else if (this.#over()) this.#parts.over("every service has ended");

@@ -20,10 +20,10 @@ export class StopDeadline {
     this.#at = undefined;
   }
 
-  /** Resolves at `limit` or the deadline, whichever is first, or when `over` aborts. */
-  async wait(clock: Clock, over: AbortSignal, limit = Number.POSITIVE_INFINITY): Promise<void> {
+  /** Resolves at `limit`, which may depend on the deadline, or the deadline, whichever is first, or when `over` aborts. */
+  async wait(clock: Clock, over: AbortSignal, limit = () => Number.POSITIVE_INFINITY): Promise<void> {
     while (!over.aborted) {
-      const until = Math.min(limit, this.#at ?? Number.POSITIVE_INFINITY);
+      const until = Math.min(limit(), this.#at ?? Number.POSITIVE_INFINITY);
       if (clock.now() >= until) return;
       this.#moved = new AbortController();
       await clock.until(until, AbortSignal.any([this.#moved.signal, over]));

@@ -1,3 +1,4 @@
+import type { Phase, PhaseEvent } from "../core/phase.js";
 import type { Exit } from "../core/service-state.js";
 
 /** What asked the server to stop, and what has been decided since. Plain data: it survives a restart of the supervisor. */
@@ -20,6 +21,15 @@ export interface StopRecord {
   /** our own failure decides the exit code */
   readonly own?: number;
   readonly fatal?: Exit;
+}
+
+/** What was posted when this stop was written down in `phase`. Phases that have acted on it ignore it. */
+export function stopEvent(phase: Phase, record: StopRecord): PhaseEvent {
+  if (record.hurried) return "FastShutdown";
+  if (record.requested) return "Terminate";
+  if (phase === "Setup") return "FastShutdown";
+  if (phase === "Bootstrap") return "BootstrapFailed";
+  return record.own !== undefined || record.fatal !== undefined ? "ServiceFatal" : "ServicesEnded";
 }
 
 /** The one stop a server makes. The first cause wins; later ones can only hasten it. */

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { ConfigFiles } from "../../src/adapters/config/config-files.js";
 import type { LoadInput } from "../../src/adapters/config/load-plan.js";
+import { readTextFile } from "../../src/adapters/config/text-file.js";
 
 /** Accounts of an image and a mounted secret, the same on every machine that tests. */
 const image: Readonly<Record<string, string>> = {
@@ -18,7 +19,7 @@ export function filesOf(directory: string): ConfigFiles {
     return join(directory, path);
   };
   return {
-    readText: (path) => image[path] ?? readFileSync(real(path), "utf8"),
+    readText: (path) => image[path] ?? readTextFile(real(path)),
     kind: (path) => {
       if (isAbsolute(path)) return Object.hasOwn(image, path) ? "file" : undefined;
       const stat = statSync(join(directory, path), { throwIfNoEntry: false });

@@ -34,20 +34,34 @@ test("loadPlan reads the default file only when nothing else is named", async ()
   assert.deepEqual(await names({ env: {}, files: files({}) }), []);
 });
 
-test("loadPlan beats files by variables and variables by options, and knows where each came from", async () => {
-  const text = "daemon: false\nlog:\n  level: debug\n  format: json\n";
+test("loadPlan beats files by variables, and knows where each came from", async () => {
+  const text = "daemon: true\nlog:\n  level: debug\n  format: json\n";
   const loaded = await loadPlan({
-    env: { PINGORA_ENTRY_LOG_LEVEL: "warn", PINGORA_ENTRY_DAEMON: "false" },
+    env: { PINGORA_ENTRY_LOG_LEVEL: "warn" },
     options: { daemon: true },
     files: files({ [defaultPath]: text }),
   });
-  const { log, daemon } = loaded.configuration;
-  assert.deepEqual([log.level, log.format, daemon], ["warn", "json", true]);
+  const { log } = loaded.configuration;
+  assert.deepEqual([log.level, log.format], ["warn", "json"]);
   assert.deepEqual(loaded.sourceOf("log.level"), { name: "PINGORA_ENTRY_LOG_LEVEL" });
   assert.deepEqual(loaded.sourceOf("log.format"), { name: defaultPath, line: 4, column: 11 });
-  assert.deepEqual(loaded.sourceOf("daemon"), { name: "--daemon" });
   assert.equal(loaded.sourceOf("bind.retries"), undefined);
   assert.equal(loaded.plan.pidFile, "/tmp/pingora.pid");
+});
+
+test("loadPlan says that pingora's daemon keys have no effect, and that -d has", async () => {
+  const text = "daemon: true\nerror_log: /e\ndaemon_wait_for_ready: true\nca_file: /c\n";
+  const { notices, plan } = await loadPlan({ env: {}, files: files({}), texts: [{ name: "p.yaml", text }] });
+  assert.deepEqual(
+    notices.map(({ message, hint }) => [message, hint]),
+    [
+      [
+        "keys of pingora's that mean nothing here: daemon, error_log, daemon_wait_for_ready, ca_file",
+        "instead of daemon, error_log, daemon_wait_for_ready use the option -d",
+      ],
+    ],
+  );
+  assert.equal(plan.pidFile, undefined);
 });
 
 test("loadPlan passes over a byte order mark and refuses more than 1 MiB", async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "./random.js";
 
@@ -7,6 +7,7 @@ export function corpus(): string[] {
   const root = join(process.cwd(), "test/config");
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .filter((path) => /\.(ya?ml|json)$/.test(path) && !path.endsWith("input.json") && !path.endsWith("expected.json"))
+    .filter((path) => statSync(join(root, path)).isFile())
     .sort()
     .map((path) => readFileSync(join(root, path), "utf8"));
 }

@@ -32,16 +32,29 @@ for (const [i, [, block = ""]] of [...page.matchAll(/```yaml\n(.*?)```/gs)].entr
 }
 
 for (const name of readdirSync(join(root, "test/config/good")).sort()) {
-  test(`configJsonSchema accepts good/${name}`, () => {
-    const directory = join(root, "test/config/good", name);
-    const { options, files } = inputOf(directory);
-    for (const path of options?.conf ?? []) {
-      if (files?.kind(path) !== "file") continue;
-      const value: unknown = parse(files.readText(path), { merge: true }) ?? {};
+  test(`configJsonSchema accepts good/${name}`, async () => {
+    const input = inputOf(join(root, "test/config/good", name));
+    for (const path of (await loadPlan(input)).files) {
+      const value: unknown = parse(input.files?.readText(path) ?? "", { merge: true });
       assert.deepEqual(mistakes(configJsonSchema() as Schema, value, ""), [], path);
     }
   });
 }
+
+test("configJsonSchema accepts what loadPlan accepts: numbers and words as text, nothing, null, empty sections", async () => {
+  const text = [
+    "services: { web: { command: ./web, instances: '2', required: 'true', startTimeoutSeconds: '1.5', env:, stop:, restart: null } }",
+    "listeners:",
+    "shutdown: { gracePeriodSeconds: '40', lameDuckSeconds: null }",
+    "kubernetes: { enabled: false }",
+    "log: {}",
+    "admin:",
+    "threads: '1'",
+  ].join("\n");
+  await loadPlan({ env: {}, files: filesOf("test/config"), texts: [{ name: "t.yaml", text }] });
+  assert.deepEqual(mistakes(configJsonSchema() as Schema, parse(text), ""), []);
+  assert.deepEqual(mistakes(configJsonSchema() as Schema, null, ""), []);
+});
 
 test("configJsonSchema refuses what an editor should underline", () => {
   const schema = configJsonSchema() as Schema;
@@ -117,8 +130,7 @@ function mistakes(schema: Schema, value: unknown, path: string): string[] {
       )?.[1];
       const property = schema.properties?.[name] ?? pattern ?? schema.additionalProperties;
       if (property === false) found.push(`${path}.${name}: unknown`);
-      // a section with nothing in it says nothing
-      else if (property !== undefined && inner !== null) found.push(...mistakes(property, inner, `${path}.${name}`));
+      else if (property !== undefined) found.push(...mistakes(property, inner, `${path}.${name}`));
     }
   }
   return found;

@@ -1,4 +1,12 @@
-import type { Init, InitEvent, Recovered, SignalScope, SpawnResult, SpawnSpec } from "../../src/runtime/ports.js";
+import type {
+  ExitStatus,
+  Init,
+  InitEvent,
+  Recovered,
+  SignalScope,
+  SpawnResult,
+  SpawnSpec,
+} from "../../src/runtime/ports.js";
 import type { ManualClock } from "./manual-clock.js";
 
 export interface FakeProcess {
@@ -10,9 +18,14 @@ export interface FakeProcess {
   readonly signals: { readonly signal: string; readonly scope: SignalScope; readonly at: number }[];
   alive: boolean;
   endedAt?: number;
+  status?: ExitStatus;
   /** processes it leaves behind when it ends */
   leaves: number;
   leftovers: number;
+}
+
+export function exitEvent(id: string, pid: number, status: ExitStatus, at = 0): Extract<InitEvent, { kind: "exited" }> {
+  return { kind: "exited", id, pid, status, usage: { userMs: 0, systemMs: 0, maxRssKb: 0 }, at };
 }
 
 export type Behaviour = (process: FakeProcess, signal: string) => number | "ignore";
@@ -32,6 +45,10 @@ export class FakeInit implements Init {
   readonly #clock: ManualClock;
   #receive: (event: InitEvent) => void = () => {};
   #pid = 100;
+  /** its supervisor is no more: what that still does has no effect */
+  dead = false;
+  /** told of every text that is saved */
+  saving: (text: string) => void = () => {};
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
@@ -81,16 +98,10 @@ export class FakeInit implements Init {
     const process = this.find(id);
     if (process === undefined || !process.alive) return;
     process.alive = false;
+    process.status = status;
     process.leftovers = process.leaves;
     process.endedAt = this.#clock.now();
-    this.#receive({
-      kind: "exited",
-      id: process.id,
-      pid: process.pid,
-      status,
-      usage: { userMs: 0, systemMs: 0, maxRssKb: 0 },
-      at: this.#clock.now(),
-    });
+    this.#receive(exitEvent(process.id, process.pid, status, this.#clock.now()));
   }
 
   send(signal: string): void {
@@ -107,6 +118,7 @@ export class FakeInit implements Init {
   }
 
   forget(id: string): void {
+    if (this.dead) return;
     this.forgotten.add(id);
   }
   hold(): Promise<void> {
@@ -114,7 +126,9 @@ export class FakeInit implements Init {
   }
   release(): void {}
   save(name: string, text: string): void {
+    if (this.dead) return;
     this.saved.set(name, text);
+    this.saving(text);
   }
   grace(): void {}
   backstop(deadline: number | undefined): void {

@@ -68,6 +68,7 @@ export class FakeServer {
   readonly init: FakeInit;
   readonly run: ServerRun;
   readonly transitions: Transition[] = [];
+  readonly warnings: string[] = [];
   /** what a probe of this service finds */
   readonly probes = new Map<string, ProbeResult>();
   readonly #notify = new Map<string, (ready: boolean) => void>();
@@ -83,6 +84,7 @@ export class FakeServer {
     this.clock = options.clock ?? this.clock;
     this.init = options.init ?? new FakeInit(this.clock);
     const exits = new ExitRouter();
+    const log: Log = { ...silentLog, warn: (message) => this.warnings.push(message), child: () => log };
     this.run = new ServerRun({
       plan,
       version: "0",
@@ -93,13 +95,14 @@ export class FakeServer {
       sockets: {
         bind: (spec) => Promise.resolve({ spec, fd: 0 }),
         adopt: (spec, fd) => ({ spec, fd }),
+        remove() {},
         close() {},
       },
       clock: this.clock,
       prober: {
         ask: (_action, context) => Promise.resolve(this.probes.get(context.id.split("/")[0] ?? "") ?? { ok: true }),
       },
-      log: silentLog,
+      log,
       random: () => 0.5,
       exits,
       body: (service, listeners) =>

@@ -194,6 +194,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
   readonly before?: (dir: string) => void;
+  /** a command that starts the program it is given */
+  readonly through?: readonly string[];
   /** as PID 1 of a namespace of its own; see canBePid1 */
   readonly pid1?: boolean;
 }
@@ -221,7 +223,10 @@ const admin = (dir: string): string =>
   `admin: { tcp: "off", socket: ${join(dir, "control.sock")} }\nlog: { format: json, level: debug }\n`;
 
 /** `{{service}}` in the text becomes the test service with its log file, `{{dir}}` the folder. */
-export function startServer(config: string, { env = {}, args = [], before, pid1 = false }: StartOptions = {}): Running {
+export function startServer(
+  config: string,
+  { env = {}, args = [], before, through = [], pid1 = false }: StartOptions = {},
+): Running {
   const dir = mkdtempSync(join(tmpdir(), "pe-"));
   before?.(dir);
   const text = config
@@ -229,7 +234,7 @@ export function startServer(config: string, { env = {}, args = [], before, pid1 
     .replaceAll("{{dir}}", dir);
   const file = join(dir, "config.yaml");
   writeFileSync(file, /^admin:/m.test(text) ? text : admin(dir) + text);
-  return new Running(dir, [...(pid1 ? unshare : []), program, "run", "-c", file, ...args], {
+  return new Running(dir, [...(pid1 ? unshare : []), ...through, program, "run", "-c", file, ...args], {
     PATH: process.env.PATH,
     ...env,
   });

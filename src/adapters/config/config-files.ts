@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { readTextFile } from "./text-file.js";
 
 /** The file system as far as a configuration needs it. Synchronous: nothing else is there to be done before the plan is made. */
 export interface ConfigFiles {
-  /** @throws Error with an errno code */
+  /** @throws Error with an errno code, or NotUtf8 */
   readText(path: string): string;
   /** undefined: there is nothing, or it may not be looked at */
   kind(path: string): "file" | "directory" | undefined;
@@ -11,7 +12,7 @@ export interface ConfigFiles {
 }
 
 export const realFiles: ConfigFiles = {
-  readText: (path) => readFileSync(path, "utf8"),
+  readText: readTextFile,
   kind: (path) => {
     const stat = statSync(path, { throwIfNoEntry: false });
     return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";

@@ -1,6 +1,7 @@
 import { suggest } from "../../core/suggest.js";
 import { type Complaints, meant } from "./complaints.js";
 import type { ScalarNode } from "./node.js";
+import { NotUtf8 } from "./text-file.js";
 
 /** What `${...}` may ask for. */
 export interface Surroundings {
@@ -113,6 +114,8 @@ export function errnoText(error: unknown): string {
   if (code === "ENOENT") return "no such file";
   if (code === "EACCES" || code === "EPERM") return "permission denied";
   if (code === "EISDIR") return "it is a directory";
+  if (code === "ENOTREG") return "it is a pipe, a socket or a device, a file is needed";
+  if (error instanceof NotUtf8) return error.message;
   if (code === "ENOTDIR") return "a part of its path is not a directory";
   if (code === "ELOOP") return "too many symbolic links";
   return typeof code === "string" ? code : String(error);

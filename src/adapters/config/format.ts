@@ -62,13 +62,17 @@ export const flag: Format<boolean> = {
       return new Refused(`${quote(written)} is neither true nor false`, "write false");
     return undefined;
   },
-  json: { type: "boolean" },
+  json: { enum: [true, false, "true", "false"] },
 };
+
+/** Numbers may be quoted: variables and templates only give text. */
+const numberPattern = "^\\s*[+-]?(\\d+(\\.\\d*)?|\\.\\d+)([eE][+-]?\\d+)?\\s*$";
 
 /** A whole number from `least` to `most`. */
 export function count(least: number, most: number): Format<number> {
   return numberFormat(`count ${least}..${most}`, "a whole number", least, most, true, {
-    type: "integer",
+    type: ["integer", "string"],
+    pattern: numberPattern,
     minimum: least,
     maximum: most,
   });
@@ -80,7 +84,8 @@ const longest = 2_000_000;
 /** Seconds, fractions allowed, from `least` on. */
 export function seconds(least = 0): Format<number> {
   return numberFormat(`seconds ${least}`, "a number of seconds", least, longest, false, {
-    type: "number",
+    type: ["number", "string"],
+    pattern: numberPattern,
     minimum: least,
     maximum: longest,
   });
@@ -112,7 +117,7 @@ function numberFormat(
 /** A number, or text that is one: variables only give text. */
 function numberOf({ value, text: written }: Written): number | undefined {
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
-  if (typeof value !== "string" || !/^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(written.trim())) return undefined;
+  if (typeof value !== "string" || !new RegExp(numberPattern).test(written)) return undefined;
   return Number(written);
 }
 
@@ -143,7 +148,9 @@ export function word<const T extends string>(
       const near = alias === undefined ? meant(suggest(written, words)) : `write ${alias}`;
       return near === undefined ? undefined : new Refused(`${quote(written)} is not one of ${words.join(", ")}`, near);
     },
-    json: { enum: words },
+    json: {
+      enum: [...words, ...[true, false].filter((value) => (words as readonly string[]).includes(String(value)))],
+    },
   };
 }
 

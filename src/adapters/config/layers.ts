@@ -4,6 +4,7 @@ import type { ConfigFiles } from "./config-files.js";
 import { errnoText } from "./expand.js";
 import { emptyMap, isBlank, type MapNode, type Origin } from "./node.js";
 import { readText } from "./read-text.js";
+import { NotUtf8 } from "./text-file.js";
 
 /** Read when no file is named and it exists. */
 export const defaultPath = "/etc/pingora-entry/config.yaml";
@@ -44,15 +45,28 @@ export function configPaths(
 export function readFiles(paths: readonly NamedPath[], files: ConfigFiles, complaints: Complaints): NamedText[] {
   return paths.flatMap(({ path, by }) => {
     const kind = path === "" ? undefined : files.kind(path);
-    try {
-      const names = kind === "directory" ? configNames(files.names(path)).map((name) => join(path, name)) : [path];
-      if (names.length === 0)
-        complaints.warning({ origin: by, offset: 0 }, "", `${path} has no *.yaml, *.yml or *.json file`);
-      return names.map((name) => ({ name, text: files.readText(name) }));
-    } catch (error) {
-      complaints.problem({ origin: by, offset: 0 }, "", `cannot read "${path}": ${errnoText(error)}`);
-      return [];
+    const place = { origin: by, offset: 0 };
+    let names = [path];
+    if (kind === "directory") {
+      try {
+        names = configNames(files.names(path)).map((name) => join(path, name));
+      } catch (error) {
+        complaints.problem(place, "", `cannot read "${path}": ${errnoText(error)}`);
+        return [];
+      }
+      if (names.length === 0) complaints.warning(place, "", `${path} has no *.yaml, *.yml or *.json file`);
     }
+    return names.flatMap((name) => {
+      try {
+        return [{ name, text: files.readText(name) }];
+      } catch (error) {
+        if (error instanceof NotUtf8) {
+          const { text, offset } = error;
+          complaints.problem({ origin: { name, text }, offset }, "", "this is not UTF-8, the configuration has to be");
+        } else complaints.problem(place, "", `cannot read "${name}": ${errnoText(error)}`);
+        return [];
+      }
+    });
   });
 }
 

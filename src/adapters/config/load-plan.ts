@@ -98,8 +98,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
   const reading = { complaints, places, around: { env, readText } };
   judgeTopLevel(root, complaints);
   noticeVariables(env, complaints);
-  const overrides = new Map(options.daemon ? [["daemon", { value: true, option: "--daemon" }] as const] : []);
-  const settings = readSettings(root, overrides, reading);
+  const settings = readSettings(root, reading);
   const written = readStructures(root, options.command, reading);
 
   const listeners = new Map<string, ListenerSpec>(input.server?.listeners.map((spec) => [spec.name, spec]));
@@ -129,6 +128,7 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
     listeners: [...listeners.values()],
     waves,
     settings,
+    daemon: options.daemon,
     inPod,
     hasTerminationLog,
   });

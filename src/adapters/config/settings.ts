@@ -39,14 +39,10 @@ export function variableOf(path: string): string {
 }
 
 /**
- * Scalars of all layers through convict: defaults < `root` < variables < `overrides` (by path). An empty variable counts as not set.
+ * Scalars of all layers through convict: defaults < `root` < variables. An empty variable counts as not set.
  * Places of what was given are added to `places`.
  */
-export function readSettings(
-  root: MapNode,
-  overrides: ReadonlyMap<string, { readonly value: unknown; readonly option: string }>,
-  { around, complaints, places }: Reading,
-): AllSettings {
+export function readSettings(root: MapNode, { around, complaints, places }: Reading): AllSettings {
   const { env } = around;
   const given = new Map<string, ScalarNode>();
   for (const { path } of allSettings) {
@@ -74,11 +70,6 @@ export function readSettings(
     args: [],
   });
   config.load(nest(given));
-  for (const [path, { value, option }] of overrides) {
-    config.set(path, value as string);
-    const place = { origin: { name: option }, offset: 0 };
-    places.set(path, { key: place, value: scalar(String(value), String(value), place) });
-  }
   try {
     // what is wrong goes to `complaints` with its place; convict's own summary has none
     config.validate({ allowed: "warn", output: () => {} });

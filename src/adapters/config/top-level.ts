@@ -1,7 +1,7 @@
 import { suggest } from "../../core/suggest.js";
 import { type Gathered, meant } from "./complaints.js";
 import type { ConfigNode, MapNode } from "./node.js";
-import { pingoraIgnored } from "./schema/pingora.js";
+import { pingoraDaemonKeys, pingoraIgnored } from "./schema/pingora.js";
 import { rootKeys } from "./schema/root.js";
 import { service as serviceShape } from "./schema/service.js";
 import { allSettings } from "./settings.js";
@@ -19,7 +19,9 @@ export function judgeTopLevel(root: MapNode, complaints: Gathered): void {
   }
   if (ignored.length === 0) return;
   const place = root.entries.get(ignored[0] ?? "")?.key;
-  complaints.notice(place, "", `keys of pingora's that mean nothing here: ${ignored.join(", ")}`);
+  const daemon = ignored.filter((name) => pingoraDaemonKeys.includes(name));
+  const hint = daemon.length === 0 ? undefined : `instead of ${daemon.join(", ")} use the option -d`;
+  complaints.notice(place, "", `keys of pingora's that mean nothing here: ${ignored.join(", ")}`, hint);
 }
 
 function serviceLike(node: ConfigNode): boolean {

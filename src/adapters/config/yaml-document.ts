@@ -44,7 +44,8 @@ export function readYaml(
     );
   }
   if (document.contents === null) return undefined;
-  const conversion = new Conversion(yaml, document, origin, complaints);
+  const told = new Set(document.errors.map(({ pos }) => pos[0]));
+  const conversion = new Conversion(yaml, document, origin, complaints, told);
   const node = conversion.node(document.contents, 0);
   return conversion.exhausted ? "unreadable" : node;
 }
@@ -54,13 +55,16 @@ class Conversion {
   readonly #document: Document.Parsed;
   readonly #origin: Origin;
   readonly #complaints: Complaints;
+  /** offsets of the keys given twice that have been complained about */
+  readonly #told: Set<number>;
   /** values that may still come */
   #left = valueLimit;
   /** the alias being followed, when it is one of the text's own */
   #following: Place | undefined;
   exhausted = false;
 
-  constructor(yaml: Yaml, document: Document.Parsed, origin: Origin, complaints: Complaints) {
+  constructor(yaml: Yaml, document: Document.Parsed, origin: Origin, complaints: Complaints, told: Set<number>) {
+    this.#told = told;
     this.#yaml = yaml;
     this.#document = document;
     this.#origin = origin;
@@ -110,7 +114,13 @@ class Conversion {
         this.#complaints.problem(place, "", "a key must be plain text, not a list, a map or nothing");
         continue;
       }
-      if (entries.has(name)) continue;
+      if (entries.has(name)) {
+        // 1 and "1" are two keys to YAML, one name to us
+        if (!this.#told.has(place.offset))
+          this.#complaints.problem(place, "", `the key ${JSON.stringify(name)} is given twice in one map`);
+        this.#told.add(place.offset);
+        continue;
+      }
       entries.set(name, { key: place, value: this.node(pair.value as Node | null, depth + 1, place.offset) });
     }
     for (const pair of merged) this.#merge(entries, pair.value as Node | null, depth);

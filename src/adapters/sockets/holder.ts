@@ -2,11 +2,15 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { ListenerAddress } from "../../core/plan.js";
 import { native } from "../native/addon.js";
 import { socketType, type UnixAddress } from "./open-unix.js";
-import { boundPaths, inodesOfPort } from "./proc-net.js";
+import { boundPaths, inodesInTheWay } from "./proc-net.js";
+import { numericAddress } from "./resolve-host.js";
 
 /** Who uses an address, as a message says it: "process 12 (nginx)". Never throws. */
 export function holderOf(address: ListenerAddress): string {
-  const pid = address.kind === "unix" ? unixHolder(address) : processWith(inodesOfPort(address.kind, address.port));
+  const pid =
+    address.kind === "unix"
+      ? unixHolder(address)
+      : processWith(inodesInTheWay(address.kind, address.port, numericAddress(address.host)));
   if (pid === undefined) return "a process that cannot be seen from here (another user's, or another container's)";
   return pid === process.pid ? "pingora-entry itself" : `process ${pid} (${commandOf(pid)})`;
 }

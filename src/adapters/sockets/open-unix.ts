@@ -1,10 +1,10 @@
-import { chmodSync, linkSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import { chmodSync, fstatSync, linkSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
 import type { ListenerAddress, ListenerSpec } from "../../core/plan.js";
 import { native } from "../native/addon.js";
 import { errnoOf } from "./address-text.js";
-import { boundPaths } from "./proc-net.js";
+import { boundPaths, inodesOfPath } from "./proc-net.js";
 
 export type UnixAddress = Extract<ListenerAddress, { kind: "unix" }>;
 
@@ -45,6 +45,16 @@ export function openUnix(spec: ListenerSpec, address: UnixAddress): number {
   } catch (error) {
     addon.close(fd);
     throw error;
+  }
+}
+
+/** Removes the path of a socket that nobody will serve any more, unless it is another's by now. Never throws. */
+export function removeUnix(fd: number, path: string): void {
+  try {
+    const inodes = inodesOfPath(path);
+    if (inodes.length === 1 && inodes[0] === String(fstatSync(fd).ino) && lstatSync(path).isSocket()) unlinkSync(path);
+  } catch {
+    // gone already, or in a directory that is not ours to change: a stale path does no harm, the next start replaces it
   }
 }
 

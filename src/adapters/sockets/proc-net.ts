@@ -10,16 +10,59 @@ function lines(file: string): string[][] {
   }
 }
 
-/** Inodes of the sockets that listen (tcp) or are bound (udp) at a port, of this network namespace; from /proc/net. */
-export function inodesOfPort(kind: "tcp" | "udp", port: number): Set<string> {
-  const wanted = port.toString(16).toUpperCase().padStart(4, "0");
-  const inodes = new Set<string>();
-  for (const file of [`/proc/net/${kind}`, `/proc/net/${kind}6`]) {
-    for (const [, local = "", , state, , , , , , inode = "0"] of lines(file)) {
-      if (local.endsWith(`:${wanted}`) && (kind === "udp" || state === "0A") && inode !== "0") inodes.add(inode);
-    }
-  }
-  return inodes;
+/**
+ * Inodes of the sockets of this network namespace that listen (tcp) or are bound (udp) at a port and stand in the way of `host`: at the same
+ * address, or one of the two at a wildcard. Those of the same family when there are any; of both when `host` is undefined. From /proc/net.
+ */
+export function inodesInTheWay(
+  kind: "tcp" | "udp",
+  port: number,
+  host: { readonly family: 4 | 6; readonly host: string } | undefined,
+): Set<string> {
+  const bytes = host === undefined ? undefined : host.family === 4 ? bytesOfIpv4(host.host) : bytesOfIpv6(host.host);
+  const find = (family: 4 | 6): string[] =>
+    lines(`/proc/net/${kind}${family === 4 ? "" : "6"}`).flatMap(([, local = "", , state, , , , , , inode = "0"]) => {
+      const [address = "", hexPort = ""] = local.split(":");
+      if (Number.parseInt(hexPort, 16) !== port || (kind === "tcp" && state !== "0A") || inode === "0") return [];
+      return bytes === undefined || overlap(bytes, bytesOfHex(address)) ? [inode] : [];
+    });
+  if (host === undefined) return new Set([...find(4), ...find(6)]);
+  const same = find(host.family);
+  return new Set(same.length > 0 ? same : find(host.family === 4 ? 6 : 4));
+}
+
+function overlap(a: readonly number[], b: readonly number[]): boolean {
+  return isWildcard(a) || isWildcard(b) || plain(a).join() === plain(b).join();
+}
+
+function isWildcard(bytes: readonly number[]): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** An IPv4 address written as an IPv6 one is the IPv4 address. */
+function plain(bytes: readonly number[]): readonly number[] {
+  const mapped = bytes.length === 16 && bytes.slice(0, 12).join() === [...Array(10).fill(0), 255, 255].join();
+  return mapped ? bytes.slice(12) : bytes;
+}
+
+/** The kernel prints words of 32 bits in the machine's order: little-endian wherever Node runs. */
+function bytesOfHex(hex: string): number[] {
+  const bytes = [...Buffer.from(hex, "hex")];
+  return bytes.map((_, i) => bytes[i - (i % 4) + 3 - (i % 4)] ?? 0);
+}
+
+function bytesOfIpv4(host: string): number[] {
+  return host.split(".").map(Number);
+}
+
+function bytesOfIpv6(host: string): number[] {
+  // in its one spelling, without dotted parts
+  const [head = "", tail] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::");
+  const words = (part: string): number[] =>
+    part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16));
+  const [left, right] = [words(head), words(tail ?? "")];
+  const all = [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
+  return all.flatMap((word) => [word >> 8, word & 255]);
 }
 
 /**
@@ -28,8 +71,17 @@ export function inodesOfPort(kind: "tcp" | "udp", port: number): Set<string> {
  */
 export function boundPaths(): Map<string, string> {
   const paths = new Map<string, string>();
-  for (const [, , , , type, state, inode = "0", ...path] of lines("/proc/net/unix")) {
-    if ((state === "01" || type === "0002") && path.length > 0) paths.set(path.join(" "), inode);
-  }
+  for (const { path, inode } of bound()) paths.set(path, inode);
   return paths;
+}
+
+/** Inodes of all unix sockets that own this name: more than one when the file of an earlier one was removed or replaced. */
+export function inodesOfPath(path: string): string[] {
+  return bound().flatMap((each) => (each.path === path ? [each.inode] : []));
+}
+
+function bound(): { readonly path: string; readonly inode: string }[] {
+  return lines("/proc/net/unix").flatMap(([, , , , type, state, inode = "0", ...path]) =>
+    (state === "01" || type === "0002") && path.length > 0 ? [{ path: path.join(" "), inode }] : [],
+  );
 }

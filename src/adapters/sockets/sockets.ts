@@ -7,7 +7,7 @@ import { addressText, errnoOf } from "./address-text.js";
 import { adopt, described } from "./adopt.js";
 import { holderOf } from "./holder.js";
 import { openInet } from "./open-inet.js";
-import { openUnix } from "./open-unix.js";
+import { openUnix, removeUnix } from "./open-unix.js";
 import { resolveHost } from "./resolve-host.js";
 
 /** Listening sockets that libuv knows nothing of, so that it neither accepts on them nor unlinks their paths. */
@@ -15,6 +15,9 @@ export function createSockets(options: { readonly retry: BindRetrySpec; readonly
   return {
     bind: (spec, signal) => bind(spec, signal, options),
     adopt,
+    remove: ({ fd, path }) => {
+      if (path !== undefined) removeUnix(fd, path);
+    },
     close: (listener) => native().close(listener.fd),
   };
 }
@@ -40,10 +43,7 @@ async function bind(
         });
     }
     await delay(retry.intervalMs, undefined, { signal }).catch(() => {
-      throw new EntryError(
-        "os",
-        `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use, and the stop came first`,
-      );
+      throw inUse(spec, attempt, holderOf(spec.address), undefined);
     });
   }
 }

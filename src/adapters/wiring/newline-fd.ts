@@ -10,13 +10,15 @@ export class NewlineFd {
   readonly #fd: number;
   readonly #watch: Watch;
   readonly #ready: () => void;
+  readonly #silent: () => void;
   #said = false;
   #closed = false;
 
-  /** Owns `fd`, the read end. `ready` is called at most once. */
-  constructor(fd: number, ready: () => void) {
+  /** Owns `fd`, the read end. One of `ready` and `silent`, which means that the other end was closed without a newline, is called, once. */
+  constructor(fd: number, ready: () => void, silent: () => void) {
     this.#fd = fd;
     this.#ready = ready;
+    this.#silent = silent;
     this.#watch = watch(fd, readable, () => this.#read());
     this.#watch.keepAlive(false);
   }
@@ -39,6 +41,7 @@ export class NewlineFd {
     }
     if (length === 0) {
       this.close();
+      if (!this.#said) this.#silent();
       return;
     }
     if (this.#said || !buffer.subarray(0, length).includes(newline)) return;

@@ -63,7 +63,13 @@ export function createWiring(parts: WiringParts): Wiring {
     };
     try {
       if (spec.notifySocket) add("notify", (fd) => notifySocket(fd, spec, tell, parts.log));
-      if (spec.notifyFd !== undefined) add("newline", (fd) => new NewlineFd(fd, () => tell({ kind: "ready" })));
+      if (spec.notifyFd !== undefined) {
+        const silence = `it closed file descriptor ${spec.notifyFd} without a newline: it can never be ready`;
+        add("newline", (fd) => {
+          const silent = () => tell({ kind: "status", text: silence });
+          return new NewlineFd(fd, () => tell({ kind: "ready" }), silent);
+        });
+      }
       if (spec.output !== "inherit" || spec.lines) {
         for (const stream of ["stdout", "stderr"] as const)
           add(stream, (fd) => outputPipe(fd, spec, stream, gates[stream], parts, tell));

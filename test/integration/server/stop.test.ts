@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { childrenOf, commandOf, descendantsOf, eventually, freePort, startServer } from "../harness.js";
+import { childrenOf, commandOf, descendantsOf, eventually, freePort, kill, startServer } from "../harness.js";
 
 const three = `
 services:
@@ -209,3 +209,65 @@ terminationMessagePath: "{{dir}}/last"
   const words = JSON.parse(readFileSync(join(server.dir, "last"), "utf8"));
   assert.deepEqual([words.exitCode, words.cause, words.killed.length], [143, "SIGTERM", 20]);
 });
+test("pingora-entry fills placeholders in exec probes and stop commands and in their environment", async () => {
+  await using server = startServer(`
+listeners:
+  http: { tcp: "127.0.0.1:0" }
+services:
+  web:
+    command: [{{service}}, -n, web]
+    listeners: [http]
+    env: { ADDRESS: "http://{{listeners.http.address}}/" }
+    readinessProbe: { exec: [/bin/sh, -c, 'echo "$0 $ADDRESS" > {{dir}}/probed', "{{listeners.http.port}}"] }
+    stop: { command: [/bin/sh, -c, 'echo "$0 $ADDRESS" > {{dir}}/stopped', "{{listeners.http.port}}"] }
+`);
+  await server.phase("Running");
+  server.signal("SIGTERM");
+  const probed = readFileSync(join(server.dir, "probed"), "utf8");
+  assert.match(probed, /^(\d+) http:\/\/127\.0\.0\.1:\1\/\n$/);
+  const stopped = await eventually(
+    () => existsSync(join(server.dir, "stopped")) && readFileSync(join(server.dir, "stopped"), "utf8"),
+  );
+  assert.equal(stopped, probed);
+  assert.equal((await server.exited).code, 0, server.stderr);
+});
+
+test("pingora-entry says which limit could not be set, and what the most is", async () => {
+  // root may raise limits unless this capability is taken from it
+  const less = process.getuid?.() === 0 ? "setpriv --bounding-set -sys_resource" : "";
+  await using server = startServer(
+    `
+services:
+  a: { command: [/bin/true], limits: { core: 0, nofile: 1024 }, restart: never }
+`,
+    { through: ["sh", "-c", `ulimit -n 512 && exec ${less} "$@"`, "sh"] },
+  );
+  assert.equal((await server.exited).code, 126, server.stderr);
+  assert.match(server.stderr, /cannot set the limit nofile to 1024: the container's hard limit is 512/);
+});
+
+test("pingora-entry leaves no unix socket behind after a stop, also when its supervisor was killed before", async () => {
+  for (const killed of [false, true]) {
+    await using server = startServer(`
+listeners: { app: { unix: "{{dir}}/app.sock" } }
+services:
+  a: { command: [{{service}}, -n, a], listeners: [app] }
+`);
+    await server.phase("Running");
+    assert.deepEqual(sockets(server.dir), ["app.sock", "control.sock"]);
+    if (killed) {
+      const before = await eventually(() => server.supervisor());
+      kill(before);
+      await eventually(async () => server.supervisor() !== before && (await server.ask("/readyz")).status === 200);
+    }
+    server.signal("SIGTERM");
+    assert.equal((await server.exited).code, 0, server.stderr);
+    assert.deepEqual(sockets(server.dir), []);
+  }
+});
+
+function sockets(dir: string): string[] {
+  return readdirSync(dir)
+    .filter((name) => name.endsWith(".sock"))
+    .sort();
+}

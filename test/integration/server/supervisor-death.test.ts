@@ -21,7 +21,7 @@ services:
   once: { command: [{{service}}, -n, once, -x, "30:0"], type: oneshot }
   base: { command: [{{service}}, -n, base, -r, "60", -t, "60"], readinessProbe: { notify: true }, dependsOn: { once: completed } }
   mid: { command: [{{service}}, -n, mid, -t, "80"], dependsOn: [base] }
-  top: { command: [{{service}}, -n, top, -t, "120"], dependsOn: [mid], output: prefix }
+  top: { command: [{{service}}, -n, top, -t, "120"], dependsOn: [mid], output: prefix, stop: { command: [{{service}}, -n, stop-top, -x, "60:0"] } }
 shutdown: { gracePeriodSeconds: 6, lameDuckSeconds: 0.2, reserveSeconds: 1 }
 `;
 
@@ -76,6 +76,11 @@ test("pingora-entry starts no service twice, loses none and stops in time when i
     );
     assert.ok(performance.now() - from < 6_000, `round ${round}: passed its deadline`);
     const lines = server.lines();
+    for (const name of ["top", "mid", "base"]) {
+      const terms = lines.filter((line) => line.name === name && line.event === "term").length;
+      assert.equal(terms, 1, `round ${round}: signals for ${name}`);
+    }
+    assert.equal(starts(lines, "stop-top"), 1, `round ${round}: stop commands`);
     const exits = ["top", "mid", "base"].map((name) =>
       lines.findIndex((line) => line.name === name && line.event === "exit"),
     );
@@ -84,6 +89,28 @@ test("pingora-entry starts no service twice, loses none and stops in time when i
       exits,
       `round ${round}: stopped out of order`,
     );
+  }
+});
+
+test("pingora-entry loses no SIGTERM when its supervisor is killed within 3 ms of it", async () => {
+  const tries = kills * 2;
+  for (let i = 0; i < tries; i++) {
+    await using server = startServer(`
+services:
+  a: { command: [{{service}}, -n, a] }
+shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0, reserveSeconds: 1 }
+`);
+    await server.phase("Running");
+    const supervisor = await eventually(() => server.supervisor());
+    const delay = (3 * i) / tries;
+    server.signal("SIGTERM");
+    for (const from = performance.now(); performance.now() < from + delay; );
+    kill(supervisor);
+    const late = setTimeout(() => server.signal("SIGTERM"), 8_000);
+    const from = performance.now();
+    assert.equal((await server.exited).code, 0, server.stderr);
+    clearTimeout(late);
+    assert.ok(performance.now() - from < 8_000, `swallowed, killed ${delay} ms after it\n${server.stderr}`);
   }
 });
 

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type NetConnectOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -258,7 +268,7 @@ test("bind rejects at once when it is aborted while it waits", async () => {
   const patient = createSockets({ retry: { attempts: 30, intervalMs: 600_000 }, log });
   const waiting = patient.bind(specOf(tcp("127.0.0.1", holder.port ?? 0)), stop.signal);
   setImmediate(() => stop.abort());
-  await assert.rejects(waiting, /in use, and the stop came first/);
+  await assert.rejects(waiting, /in use by pingora-entry itself, it must be free$/);
 });
 
 test("close leaves path and duplicates alone when another still holds the socket", async () => {
@@ -336,3 +346,38 @@ test("bind leaves no descriptor open when it fails", async () => {
   }
   assert.equal(count(), before);
 });
+
+test("bind names the holder of the very address, not of the same port elsewhere", needsIpv6, async () => {
+  const script = (family: string, host: string, port: number) =>
+    python(
+      `import socket\ns=socket.socket(socket.${family})\n${family === "AF_INET6" ? "s.setsockopt(41, 26, 1)\n" : ""}s.bind(("${host}",${port}))\ns.listen()`,
+    );
+  const probe = await bind(tcp("127.0.0.9"));
+  const port = probe.port ?? 0;
+  const elsewhere = await script("AF_INET", "127.0.0.8", port);
+  const other = await script("AF_INET6", "::", port);
+  const there = await script("AF_INET", "127.0.0.7", port);
+  const held = (child: ChildProcess) => new RegExp(`in use by process ${child.pid} `);
+  await assert.rejects(bind(tcp("127.0.0.7", port)), held(there));
+  await assert.rejects(bind(tcp("127.0.0.8", port)), held(elsewhere));
+  await assert.rejects(bind(tcp("::1", port)), held(other));
+  await assert.rejects(bind(tcp("127.0.0.9", port)), /in use by pingora-entry itself/);
+  await assert.rejects(bind(tcp("::", port, true)), held(other));
+});
+
+for (const type of ["stream", "seqpacket", "dgram"] as const) {
+  test(`remove takes the path of a ${type} socket away only while it is that socket's own`, async () => {
+    const address = unix(type);
+    const bound = await bind(address);
+    sockets.remove(bound);
+    assert.equal(existsSync(address.path), false);
+    const later = await bind(address);
+    sockets.remove(bound);
+    assert.equal(existsSync(address.path), true, "another's");
+    sockets.remove(later);
+    assert.equal(existsSync(address.path), true, "who owns it cannot be told");
+    sockets.close(bound);
+    sockets.remove(later);
+    assert.equal(existsSync(address.path), false);
+  });
+}

@@ -342,7 +342,7 @@ s.send(b"READY=1")`;
     rmSync(folder, { recursive: true });
   });
 
-  test("a newline on the fd means ready, once; other bytes and the end mean nothing", async () => {
+  test("a newline on the fd means ready, once; the end without one is told", async () => {
     const { wiring } = bench();
     const said = run(wiring, wireSpec({ notifyFd: 9 }), [
       "bash",
@@ -353,7 +353,10 @@ s.send(b"READY=1")`;
     await silent.ended;
     await eventually(() => said.messages.length === 1);
     assert.deepEqual(said.messages, [{ kind: "ready" }]);
-    assert.deepEqual(silent.messages, []);
+    await eventually(() => silent.messages.length === 1);
+    assert.deepEqual(silent.messages, [
+      { kind: "status", text: "it closed file descriptor 3 without a newline: it can never be ready" },
+    ]);
     said.child.kill("SIGKILL");
     for (const { wires } of [said, silent]) wires.close();
   });

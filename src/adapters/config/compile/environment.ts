@@ -1,6 +1,7 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { parseEnvFile } from "../env-file.js";
 import { errnoText } from "../expand.js";
+import { NotUtf8 } from "../text-file.js";
 import { placeFor, type Scene } from "./scene.js";
 
 export type Environment = Readonly<Record<string, string | null>>;
@@ -58,7 +59,10 @@ function readEnvFile(
   try {
     text = readText(path);
   } catch (error) {
-    complaints.problem(place, at, `cannot read "${path}": ${errnoText(error)}`);
+    if (error instanceof NotUtf8) {
+      const origin = { name: path, text: error.text };
+      complaints.problem({ origin, offset: error.offset }, "", "this is not UTF-8", `it is read because of ${at}`);
+    } else complaints.problem(place, at, `cannot read "${path}": ${errnoText(error)}`);
     return new Map();
   }
   const { values, mistakes } = parseEnvFile(text);

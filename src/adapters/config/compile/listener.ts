@@ -73,12 +73,12 @@ function refuseMeaningless(address: ListenerAddress, path: string, { complaints,
   const meaningless = {
     tcp: ["mode", "type"],
     udp: ["mode", "type", "backlog"],
-    unix: ["reusePort", "ipv6Only"],
+    unix: ["reusePort", "ipv6Only", ...(address.kind === "unix" && address.type === "dgram" ? ["backlog"] : [])],
   }[address.kind];
+  const what = address.kind === "unix" && address.type !== "stream" ? `unix ${address.type}` : address.kind;
   for (const key of meaningless) {
     const entry = places.get(`${path}.${key}`);
-    if (entry !== undefined)
-      complaints.problem(entry.key, `${path}.${key}`, `has no meaning for a ${address.kind} listener`);
+    if (entry !== undefined) complaints.problem(entry.key, `${path}.${key}`, `has no meaning for a ${what} listener`);
   }
 }
 

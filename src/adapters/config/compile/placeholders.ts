@@ -1,4 +1,4 @@
-import type { ProcessSpec } from "../../../core/plan.js";
+import type { ServiceSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant } from "../complaints.js";
 import { namesUnder, placeFor, type Scene } from "./scene.js";
@@ -6,15 +6,30 @@ import { namesUnder, placeFor, type Scene } from "./scene.js";
 const pattern = /\{\{\s*listeners\.([^{}]+)\.([A-Za-z]+)\s*\}\}/g;
 const parts = ["fd", "port", "host", "path", "address"];
 
-/** `{{listeners.NAME.fd}}` and the like are filled when a process starts; what never can be is refused now. */
-export function refusePlaceholders(process: ProcessSpec, own: readonly string[], path: string, scene: Scene): void {
-  for (const [i, word] of process.command.entries()) refuseIn(word, `${path}.command[${i}]`, own, scene);
-  for (const [name, value] of Object.entries(process.env)) {
+/**
+ * `{{listeners.NAME.fd}}` and the like are filled when a process starts, in the command and the environment of a service, in its exec probes and
+ * in its stop command; what never can be is refused now.
+ */
+export function refusePlaceholders(spec: Omit<ServiceSpec, "dependsOn">, path: string, scene: Scene): void {
+  const own = spec.listeners;
+  const words = (command: readonly string[], at: string, fds: readonly string[] | undefined): void => {
+    for (const [i, word] of command.entries()) refuseIn(word, `${at}[${i}]`, fds, scene);
+  };
+  words(spec.process?.command ?? [], `${path}.command`, own);
+  for (const [name, value] of Object.entries(spec.process?.env ?? {})) {
     if (value !== null) refuseIn(value, `${path}.env.${name}`, own, scene);
   }
+  for (const kind of ["readinessProbe", "livenessProbe", "startupProbe"] as const) {
+    const action = spec[kind]?.action;
+    const at = `${path}.${kind}.exec`;
+    const list = scene.places.has(`${at}.command`) ? `${at}.command` : at;
+    if (action?.kind === "exec") words(action.command, list, undefined);
+  }
+  words(spec.stop.command ?? [], `${path}.stop.command`, undefined);
 }
 
-function refuseIn(text: string, path: string, own: readonly string[], scene: Scene): void {
+/** `own`: the listeners whose descriptors the process gets; undefined for one that never gets any. */
+function refuseIn(text: string, path: string, own: readonly string[] | undefined, scene: Scene): void {
   if (!text.includes("{{")) return;
   for (const [whole, name = "", part = ""] of text.matchAll(pattern)) {
     const [why, hint] = whyNot(name, part, own, scene);
@@ -26,7 +41,7 @@ function refuseIn(text: string, path: string, own: readonly string[], scene: Sce
 function whyNot(
   name: string,
   part: string,
-  own: readonly string[],
+  own: readonly string[] | undefined,
   { listeners, places }: Scene,
 ): readonly [string?, (string | undefined)?] {
   const listener = listeners.get(name);
@@ -36,7 +51,9 @@ function whyNot(
     return names.includes(name) ? [] : [`there is no listener "${name}"`, meant(suggest(name, names))];
   }
   if (!parts.includes(part)) return [`"${part}" is not one of ${parts.join(", ")}`, meant(suggest(part, parts))];
-  if (part === "fd" && !own.includes(name))
+  if (part === "fd" && own === undefined)
+    return ["only the service itself gets file descriptors", "ask for its port, path or address"];
+  if (part === "fd" && !own?.includes(name))
     return [`the service does not get listener "${name}"`, "add it to its listeners"];
   const { kind } = listener.address;
   const missing = kind === "unix" ? part === "port" || part === "host" : part === "path";

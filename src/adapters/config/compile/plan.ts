@@ -12,16 +12,19 @@ export interface PlanParts {
   readonly listeners: readonly ListenerSpec[];
   readonly waves: readonly (readonly string[])[];
   readonly settings: AllSettings;
+  /** the option -d was given */
+  readonly daemon: boolean;
   readonly inPod: boolean;
   readonly hasTerminationLog: boolean;
 }
 
 /** The plan from its judged parts. */
-export function assemblePlan({ services, listeners, waves, settings, inPod, hasTerminationLog }: PlanParts): Plan {
+export function assemblePlan(parts: PlanParts): Plan {
+  const { services, listeners, waves, settings, daemon, inPod, hasTerminationLog } = parts;
   const { admin, bind, log, readiness } = settings;
   const tcp = admin.tcp === false ? undefined : parseHostPort(admin.tcp);
   const lastWords = settings.terminationMessagePath ?? (hasTerminationLog ? terminationLog : false);
-  const pidFile = settings.pid_file ?? (settings.daemon ? "/tmp/pingora.pid" : undefined);
+  const pidFile = settings.pid_file ?? (daemon ? "/tmp/pingora.pid" : undefined);
   return {
     services,
     listeners,

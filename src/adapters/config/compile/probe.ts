@@ -1,7 +1,7 @@
 import type { ListenerSpec, ProbeAction, ProbeSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
-import { livenessProbe, probeActions, readinessProbe, type WrittenProbe } from "../schema/probe.js";
+import { livenessProbe, probeActions, readinessProbe, timingKeys, type WrittenProbe } from "../schema/probe.js";
 import { keyPlaceFor, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 
 export type ProbeKind = "readinessProbe" | "livenessProbe" | "startupProbe";
@@ -43,6 +43,7 @@ export function compileProbe(
   }
   const action = actionOf(written, path, listeners, scene);
   if (action === undefined) return undefined;
+  if (action.kind === "log" || action.kind === "notify") refuseTiming(action.kind, path, scene);
   return {
     action,
     initialDelayMs: ms(written.initialDelaySeconds ?? 0),
@@ -51,6 +52,16 @@ export function compileProbe(
     successThreshold: written.successThreshold ?? 1,
     failureThreshold: written.failureThreshold ?? 3,
   };
+}
+
+/** Nobody is asked, so there is nothing to time. */
+function refuseTiming(kind: "log" | "notify", path: string, { complaints, places }: Scene): void {
+  for (const key of timingKeys) {
+    const entry = places.get(`${path}.${key}`);
+    if (entry === undefined) continue;
+    const message = `has no effect with ${kind}: the service itself says when it is ready, it is not asked`;
+    complaints.problem(entry.key, `${path}.${key}`, message, "startTimeoutSeconds limits how long that may take");
+  }
 }
 
 function hasUnknown(kind: ProbeKind, path: string, places: Scene["places"]): boolean {
@@ -207,19 +218,32 @@ function reachableHost(host: string): string {
 
 type WrittenHeaders = NonNullable<WrittenProbe["httpGet"]>["httpHeaders"];
 
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** RFC 9110, field-value; what is not ASCII goes out as Latin-1 */
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 function headersOf(written: WrittenHeaders, path: string, scene: Scene): { name: string; value: string }[] {
   if (written === undefined) return [];
-  if (!isList(written)) return Object.entries(written).map(([name, value]) => ({ name, value }));
-  return written.flatMap(({ name, value }, i) => {
-    if (name !== undefined && value !== undefined && /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name))
-      return [{ name, value }];
-    const at = `${path}.httpHeaders[${i}]`;
-    const message =
-      name === undefined || value === undefined
-        ? "needs name and value"
-        : `${quote(name)} cannot be the name of a header`;
-    scene.complaints.problem(placeFor(scene.places, at), at, message);
-    return [];
+  const list = isList(written)
+    ? written.map(({ name, value }, i) => ({ name, value, at: `${path}.httpHeaders[${i}]`, below: ".value" }))
+    : Object.entries(written).map(([name, value]) => ({ name, value, at: `${path}.httpHeaders.${name}`, below: "" }));
+  return list.flatMap(({ name, value, at, below }) => {
+    const say = (where: string, message: string): never[] => {
+      scene.complaints.problem(placeFor(scene.places, where), where, message);
+      return [];
+    };
+    if (name === undefined || value === undefined) {
+      // one that is there was refused, which has been complained about
+      const refused = scene.places.has(`${at}.${name === undefined ? "name" : "value"}`);
+      return refused ? [] : say(at, "needs name and value");
+    }
+    if (!headerName.test(name)) return say(at, `${quote(name)} cannot be the name of a header`);
+    const wrong = [...value].find((char) => !headerValue.test(char));
+    if (wrong !== undefined) {
+      const code = wrong.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0");
+      return say(`${at}${below}`, `the value has the character U+${code}, which no HTTP header can have`);
+    }
+    return [{ name, value }];
   });
 }
 

@@ -56,7 +56,8 @@ export function compileService(
     },
   };
   refuseExclusive(spec, path, scene);
-  if (spec.process !== undefined) refusePlaceholders(spec.process, listeners, path, scene);
+  refuseRestarts(spec, path, scene);
+  refusePlaceholders(spec, path, scene);
   return spec;
 }
 
@@ -92,11 +93,33 @@ function restartOf(name: string, written: WrittenService): RestartSpec {
   return {
     policy: detail?.policy ?? fallback,
     initialDelayMs: ms(timing.initialDelaySeconds),
-    maxDelayMs: ms(Math.max(timing.maxDelaySeconds, 0)),
+    maxDelayMs: ms(timing.maxDelaySeconds),
     resetAfterMs: ms(timing.resetAfterSeconds),
     limit: timing.limit,
     windowMs: ms(timing.windowSeconds),
   };
+}
+
+/** Restarts that could never happen, or not as they are written. */
+function refuseRestarts(spec: Omit<ServiceSpec, "dependsOn">, path: string, { complaints, places }: Scene): void {
+  const { policy, initialDelayMs, maxDelayMs } = spec.restart;
+  const at = places.has(`${path}.restart.policy`) ? `${path}.restart.policy` : `${path}.restart`;
+  const say = (where: string, message: string, hint: string): void =>
+    complaints.problem(placeFor(places, where), where, message, hint);
+  if (spec.onFailure === "restart" && policy === "never") {
+    const why = places.has(at) ? "its restart policy is never" : `${spec.name} is never restarted by default`;
+    say(`${path}.onFailure`, `restart is not possible: ${why}`, "write restart: on-failure or restart: always");
+  }
+  if (spec.type === "oneshot" && policy === "always")
+    say(at, "always is not possible: a oneshot that has completed is not run again", "write on-failure");
+  if (initialDelayMs > maxDelayMs) {
+    const key = places.has(`${path}.restart.initialDelaySeconds`) ? "initialDelaySeconds" : "maxDelaySeconds";
+    say(
+      `${path}.restart.${key}`,
+      `initialDelaySeconds (${initialDelayMs / 1000} s) is more than maxDelaySeconds (${maxDelayMs / 1000} s)`,
+      "no delay is longer than maxDelaySeconds",
+    );
+  }
 }
 
 /** What one process can have only once, or not together. */

@@ -1,3 +1,4 @@
+import type { PlannedWave } from "../../../core/grace-budget.js";
 import type { Plan } from "../../../core/plan.js";
 import { planStop } from "../../../core/stop-waves.js";
 import { placeFor, type Scene } from "./scene.js";
@@ -45,17 +46,46 @@ export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | 
     );
   }
   const longRunning = new Set(plan.services.flatMap(({ name, type }) => (type === "long-running" ? [name] : [])));
-  for (const wave of planStop(plan, { requestedAt: 0, lameDuck: true }).waves) {
-    const running = wave.services.filter((name) => longRunning.has(name));
-    if (running.length === 0 || wave.graceMs >= 1000 || waves.some(({ name }) => wave.services.includes(name)))
-      continue;
-    const message = `only ${inSeconds(wave.graceMs)} are left to stop ${running.join(", ")}`;
+  const planned = planStop(plan, { requestedAt: 0, lameDuck: true }).waves;
+  const thin = planned.flatMap(({ services, graceMs }) => {
+    const running = services.filter((name) => longRunning.has(name));
+    const written = waves.some(({ name }) => services.includes(name));
+    return running.length === 0 || graceMs >= 1000 || written ? [] : [{ running, graceMs }];
+  });
+  const [first] = thin;
+  if (first !== undefined) {
+    const names = thin.flatMap(({ running }) => running);
+    const shown = names.length <= 5 ? names.join(", ") : `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`;
+    const each = thin.length === 1 ? "are left to stop" : `are left for each of ${thin.length} waves:`;
     complaints.warning(
       place,
       "shutdown",
-      message,
+      `only ${inSeconds(Math.min(...thin.map(({ graceMs }) => graceMs)))} ${each} ${shown}`,
       "raise shutdown.gracePeriodSeconds, or give the others less graceSeconds",
     );
+  }
+  warnOfLateSignals(plan, planned, scene);
+}
+
+/** A list of signals without graceSeconds has to fit into its wave's share. */
+function warnOfLateSignals(
+  plan: Plan,
+  planned: readonly PlannedWave[],
+  { complaints, places }: Pick<Scene, "complaints" | "places">,
+): void {
+  for (const { name, stop } of plan.services) {
+    const shareMs = planned.find(({ services }) => services.includes(name))?.graceMs ?? 0;
+    if (stop.graceMs !== undefined) continue;
+    let at = 0;
+    for (const [i, step] of stop.steps.entries()) {
+      const item = `services.${name}.stop.signal[${i}]`;
+      if (i > 0 && at >= shareMs) {
+        const message = `would be sent after ${inSeconds(at)}, but the service's share of the grace is ${inSeconds(shareMs)}`;
+        complaints.warning(placeFor(places, item), item, message, "give stop.graceSeconds, or smaller waitSeconds");
+        break;
+      }
+      at += step.waitMs;
+    }
   }
 }
 

@@ -24,6 +24,8 @@ export function configJsonSchema(): JsonSchema {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "pingora-entry configuration",
     ...top,
+    // a file without a word is the defaults
+    type: ["object", "null"],
     properties: { ...(top.properties as object), ...Object.fromEntries(ignored) },
     patternProperties: { "^x-": { description: "Yours: a place for anchors." } },
     definitions,
@@ -36,14 +38,22 @@ function objectSchema(shape: ObjectShape, definitions: Record<string, JsonSchema
 }
 
 function keySchema(key: KeyData, definitions: Record<string, JsonSchema>): JsonSchema {
-  const schema = shapeSchema(key.shape, definitions);
+  const schema = orNull(shapeSchema(key.shape, definitions));
   const notes = {
     description: key.defaultText === undefined ? key.doc : `${key.doc} Default: ${key.defaultText}.`,
     ...(key.default === undefined || isMode(key) ? {} : { default: key.default }),
     ...(key.examples === undefined ? {} : { examples: key.examples }),
   };
+  return { ...schema, ...notes };
+}
+
+/** `key:` with nothing behind it, and a written null, say nothing. */
+function orNull(schema: JsonSchema): JsonSchema {
+  const nothing = { type: "null" };
+  if (Array.isArray(schema.anyOf)) return { ...schema, anyOf: [...schema.anyOf, nothing] };
+  if (Array.isArray(schema.enum)) return { ...schema, enum: [...schema.enum, null] };
   // in draft-7 nothing may stand beside $ref
-  return "$ref" in schema ? { ...notes, allOf: [schema] } : { ...schema, ...notes };
+  return schema.type === undefined ? { anyOf: [schema, nothing] } : { ...schema, type: [schema.type, "null"].flat() };
 }
 
 function isMode(key: KeyData): boolean {
@@ -66,7 +76,10 @@ function shapeSchema(shape: ShapeData, definitions: Record<string, JsonSchema>):
       return {
         type: "object",
         propertyNames: { pattern: shape.names.pattern.source },
-        additionalProperties: shapeSchema(shape.of, definitions),
+        additionalProperties:
+          shape.of.kind === "nullable"
+            ? shapeSchema(shape.of, definitions)
+            : orNull(shapeSchema(shape.of, definitions)),
       };
     case "either": {
       const ways = [shape.scalar, shape.list, shape.map].flatMap((way) =>

@@ -1,18 +1,16 @@
-import { count, flag, path, seconds, text } from "../format.js";
+import { count, path, seconds, text } from "../format.js";
 import { socketPath } from "../format-address.js";
 import { key, type ObjectOf, scalarOf } from "../shape.js";
 
 /** Keys of pingora's ServerConf that mean here what they mean there. */
 export const pingoraKeys = {
-  daemon: key(scalarOf(flag), { doc: "Run in the background.", default: false, pingora: "daemon" }),
-  error_log: key(scalarOf(text), { doc: "With daemon: file that receives stderr.", pingora: "error_log" }),
   pid_file: key(scalarOf(text), {
     doc: "File that holds the process id of pingora-entry.",
-    defaultText: "none; /tmp/pingora.pid with daemon",
+    defaultText: "none; /tmp/pingora.pid with -d",
     pingora: "pid_file",
   }),
   working_directory: key(scalarOf(path), {
-    doc: "Directory of every service that names none; with daemon, our own.",
+    doc: "Directory of every service that names none.",
     pingora: "working_directory",
   }),
   upgrade_sock: key(scalarOf(socketPath), {
@@ -37,22 +35,15 @@ export const pingoraKeys = {
     unit: "s",
     pingora: "graceful_shutdown_timeout_seconds",
   }),
-  daemon_wait_for_ready: key(scalarOf(flag), {
-    doc: "With daemon: the first process ends when the services are ready.",
-    default: false,
-    pingora: "daemon_wait_for_ready",
-  }),
-  daemon_ready_timeout_seconds: key(scalarOf(seconds(0.001)), {
-    doc: "With daemon_wait_for_ready: how long it waits.",
-    default: 600,
-    unit: "s",
-    pingora: "daemon_ready_timeout_seconds",
-  }),
 } as const;
 
 /** Keys of pingora's ServerConf without a meaning for an entrypoint: accepted, kept, named once. */
 export const pingoraIgnored: Readonly<Record<string, string>> = {
   version: "documented as the constant 1",
+  daemon: "runs in the background; here the option `-d` does, which a file cannot",
+  error_log: "file for stderr of the daemon; here `pingora-entry -d ... 2>>FILE`",
+  daemon_wait_for_ready: "`-d` always returns when the services are ready, or have failed",
+  daemon_ready_timeout_seconds: "how long it waits; here `startTimeoutSeconds` of the services",
   listener_tasks_per_fd: "accept loops are the services' own",
   work_stealing: "a scheduler of pingora's runtimes",
   ca_file: "TLS of upstream connections",
@@ -68,5 +59,13 @@ export const pingoraIgnored: Readonly<Record<string, string>> = {
   blocking_threads_ttl_seconds: "threads of pingora's runtimes",
   daemon_notify_timeout_seconds: "a retry of pingora's SIGUSR1",
 };
+
+/** Of those, what the option -d is for. */
+export const pingoraDaemonKeys: readonly string[] = [
+  "daemon",
+  "error_log",
+  "daemon_wait_for_ready",
+  "daemon_ready_timeout_seconds",
+];
 
 export type PingoraSettings = ObjectOf<typeof pingoraKeys>;

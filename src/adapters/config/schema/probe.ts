@@ -88,7 +88,7 @@ const notify = object("notify probe", {
 
 const timing = {
   initialDelaySeconds: key(scalarOf(seconds()), {
-    doc: "Wait this long before asking the first time.",
+    doc: "Wait this long before asking the first time. This and the following keys have no place in log and notify probes, which ask nothing.",
     default: 0,
     unit: "s",
   }),
@@ -104,6 +104,8 @@ const timing = {
   }),
   failureThreshold: key(scalarOf(count(1, 100_000)), { doc: "This many failures in a row make it fail.", default: 3 }),
 } as const;
+
+export const timingKeys: readonly string[] = Object.keys(timing);
 
 const always = {
   httpGet: key(httpGet, { doc: "Succeeds with a status from 200 to 399." }),

@@ -78,7 +78,7 @@ const stop = object("stop", {
   }),
   command: key(commandShape, {
     also: ["cmd", "exec", "run", "args", "entrypoint", "program"],
-    doc: "Command to run before the first signal, within the same grace.",
+    doc: "Command to run before the first signal, within the same grace: at the latest after three quarters of it the command is killed and the signals follow. One that cannot be started, fails or hangs is logged at warn.",
   }),
 });
 
