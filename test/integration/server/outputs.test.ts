@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, readSync, writeFileSync, writeSync } from "node:fs";
+import { chmodSync, readFileSync, readlinkSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { native } from "../../../src/adapters/native/addon.js";
@@ -130,3 +130,24 @@ for (const kind of ["pipe", "socket"] as const) {
     });
   });
 }
+
+test("pingora-entry gives /dev/null to itself and its services when it is started with its outputs closed", async () => {
+  await using server = startServer(configuration, { under: ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'] });
+  await server.phase("Running");
+  for (const pid of [server.initPid(), server.supervisor() ?? 0, serviceOf(server)]) {
+    const outputs = [0, 1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    assert.deepEqual(outputs, ["/dev/null", "/dev/null", "/dev/null"], commandOf(pid));
+  }
+  server.signal("SIGTERM");
+  assert.equal((await server.exited).code, 0);
+});
+
+test("pingora-entry says which orphans were reaped when it is told to, also with a configuration", async () => {
+  const orphan = `
+services:
+  parent: { command: [sh, -c, "(sleep 0.1 &); exec sleep 1000"] }
+`;
+  await using server = startServer(orphan, { args: ["--warn-on-reap"] });
+  await server.phase("Running");
+  await eventually(() => /reaped \d+, whose parent/.test(server.stderr));
+});
