@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { leanLibraries } from "./lean-libraries.mjs";
+import { leanLibraries, refuseTouchingOutputs } from "./lean-libraries.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const out = join(root, "dist", "bin");
@@ -48,7 +48,9 @@ export function bundlesAreFresh() {
   if (!existsSync(made)) return false;
   const sources = Math.max(
     newest(join(root, "src")),
-    ...["package.json", "scripts/build.mjs"].map((file) => statSync(join(root, file)).mtimeMs),
+    ...["package.json", "scripts/build.mjs", "scripts/lean-libraries.mjs"].map(
+      (file) => statSync(join(root, file)).mtimeMs,
+    ),
   );
   return statSync(made).mtimeMs >= sources;
 }
@@ -80,8 +82,18 @@ export async function buildBundles() {
     admin: "src/library/admin.ts",
     library: "src/library/index.ts",
   };
-  for (const [name, entry] of Object.entries(entries))
-    await esbuild.build({ ...common, entryPoints: [entry], outfile: join(out, `${name}.cjs`) });
+  for (const [name, entry] of Object.entries(entries)) {
+    const outfile = join(out, `${name}.cjs`);
+    const { metafile, outputFiles } = await esbuild.build({
+      ...common,
+      entryPoints: [entry],
+      outfile,
+      metafile: true,
+      write: false,
+    });
+    refuseTouchingOutputs(`${name}.cjs`, metafile);
+    writeFileSync(outfile, outputFiles[0].contents);
+  }
 }
 
 export function buildTypes() {

@@ -31,9 +31,41 @@ const source = `module.exports = new Proxy(class {}, {
   },
 });`;
 
+/**
+ * node:assert colours its messages, and asks process.stderr for it as soon as it is loaded: Node then makes a pipe or socket there
+ * non-blocking, for every service that shares it. Libraries use it as a function only.
+ */
+const assertion = `module.exports = new Proxy(function assert(holds, message) {
+  if (!holds) throw message instanceof Error ? message : new Error(message ?? "an assertion of a library does not hold");
+}, {
+  get(target, name) {
+    if (name === "__esModule" || typeof name === "symbol" || name in target) return target[name];
+    throw new Error("left out of the bundle, see scripts/lean-libraries.mjs: assert." + String(name));
+  },
+});`;
+
+/** What touches process.stdout or process.stderr when it is loaded, and so must be in no bundle. */
+const touchesOutputs = /^(node:)?(assert|console|test|repl|inspector|tty|readline|cluster)(\/.*)?$/;
+
+/** @throws Error: a bundle asks for what would make the services' outputs non-blocking */
+export function refuseTouchingOutputs(bundle, metafile) {
+  const found = Object.values(metafile.outputs)
+    .flatMap((output) => output.imports)
+    .filter(({ path, external }) => external && touchesOutputs.test(path))
+    .map(({ path }) => path);
+  if (found.length === 0) return;
+  throw new Error(
+    `${bundle} requires ${[...new Set(found)].join(", ")}, which touches process.stderr: give it a stand-in in scripts/lean-libraries.mjs`,
+  );
+}
+
 export const leanLibraries = {
   name: "lean-libraries",
   setup(build) {
+    build.onResolve({ filter: /^(node:)?assert$/ }, ({ importer }) =>
+      importer.includes("/node_modules/") ? { path: "assert", namespace: "lean-assert" } : undefined,
+    );
+    build.onLoad({ filter: /./, namespace: "lean-assert" }, () => ({ contents: assertion, loader: "js" }));
     const wanted = new Set(unreached.map(([, path]) => path));
     build.onResolve({ filter: /./ }, ({ path, importer }) => {
       if (!wanted.has(path)) return undefined;

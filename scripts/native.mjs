@@ -1,7 +1,10 @@
-// Compiles the two native parts: the init (PID 1) and the addon. `node scripts/native.mjs [--sanitize] [--arch arm64] [--only init|addon] [--quiet]`
+// Compiles the two native parts: the init (PID 1) and the addon.
+//   node scripts/native.mjs [--sanitize | --valgrind] [--arch arm64] [--only init|addon] [--quiet]
 //   dist/bin/pingora-entry, dist/bin/addon.node     this machine's architecture, `cc` (CC overrides)
 //   dist/arm64/...                                  --arch: cross-compiled by `zig cc` (ZIG names the program)
 //   build/sanitize/...                              --sanitize: with ASAN and UBSAN, for tests
+//   build/valgrind/...                              --valgrind: with names, and a libc that valgrind can put its own functions into
+// Under CI (the variable is set) a warning is an error. What the compiler says of a success is shown.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -9,7 +12,7 @@ import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(import.meta.dirname, "..");
-const standard = ["-std=c11", "-Wall", "-Wextra"];
+const standard = ["-std=c11", "-Wall", "-Wextra", ...((process.env.CI ?? "") === "" ? [] : ["-Werror"])];
 const sanitizers = [
   "-g",
   "-O1",
@@ -17,6 +20,7 @@ const sanitizers = [
   "-fsanitize=address,undefined",
   "-fno-sanitize-recover=all",
 ];
+const forValgrind = ["-g", "-O1", "-fno-omit-frame-pointer"];
 const zigTargets = { arm64: "aarch64-linux", x64: "x86_64-linux" };
 
 const noCompiler = `no C compiler found, one is needed (gcc or clang, with headers; CC may name it)
@@ -25,24 +29,21 @@ const noCompiler = `no C compiler found, one is needed (gcc or clang, with heade
   Fedora, RHEL:    dnf install gcc glibc-static`;
 
 /** What compiles each part, without sources and output. Flags of the init are its own: src/native/init/flags.json. */
-function parts({ sanitize, cross }) {
+function parts({ check, cross }) {
   const own = join(root, "src/native/init/flags.json");
   const init = existsSync(own) ? JSON.parse(readFileSync(own, "utf8")) : {};
-  const optimize = sanitize ? sanitizers : ["-O2"];
+  const checked = { sanitize: sanitizers, valgrind: forValgrind }[check];
+  const optimize = checked ?? ["-O2"];
   return [
     {
       folder: "src/native/init",
       output: "pingora-entry",
-      compile: [
-        ...standard,
-        ...(sanitize ? sanitizers : (init.compile ?? ["-O2"])),
-        ...(cross ? [`--target=${cross}-musl`] : []),
-      ],
-      link: sanitize ? (init.sanitizeLink ?? []) : (init.link ?? []),
+      compile: [...standard, ...(checked ?? init.compile ?? ["-O2"]), ...(cross ? [`--target=${cross}-musl`] : [])],
+      link: checked ? (init.sanitizeLink ?? []) : (init.link ?? []),
       // musl makes the smaller static program
-      prefer: sanitize ? [] : (init.prefer ?? []),
-      // ASAN cannot be linked statically
-      static: !sanitize,
+      prefer: checked ? [] : (init.prefer ?? []),
+      // neither ASAN nor valgrind's malloc can be linked statically
+      static: !checked,
     },
     {
       folder: "src/native/addon",
@@ -55,7 +56,7 @@ function parts({ sanitize, cross }) {
         "-fvisibility=hidden",
         ...(cross ? [`--target=${cross}-gnu.2.28`] : []),
       ],
-      link: [...(sanitize ? [] : ["-s"]), "-shared", "-I", join(root, "node_modules/node-api-headers/include")],
+      link: [...(checked ? [] : ["-s"]), "-shared", "-I", join(root, "node_modules/node-api-headers/include")],
       static: false,
     },
   ];
@@ -122,7 +123,7 @@ async function compile(part, cc, arguments_, fresh, log) {
   return dynamic;
 }
 
-async function buildPart(part, cross, outdir, log) {
+async function buildPart(part, cross, outdir, log, warn) {
   const { compiled, watched } = sourcesOf(part.folder);
   if (compiled.length === 0) return undefined;
   const choice = compilers(cross, part.prefer);
@@ -140,12 +141,17 @@ async function buildPart(part, cross, outdir, log) {
   try {
     let said = "";
     let cc;
+    let done = false;
     for (cc of choice) {
-      const result = await compile(part, cc, arguments_, fresh, log);
-      said = result.code === 0 ? "" : `${cc.join(" ")} ended with ${result.code}\n${result.output}`;
-      if (said === "") break;
+      const { code, output: words } = await compile(part, cc, arguments_, fresh, log);
+      done = code === 0;
+      if (!done) said += `${cc.join(" ")} ended with ${code}\n${words}`;
+      else if (words !== "") said += `${cc.join(" ")}:\n${words}`;
+      if (done) break;
     }
-    if (said !== "") throw new Error(`cannot compile ${part.folder}: ${said}`);
+    if (!done) throw new Error(`cannot compile ${part.folder}: ${said}`);
+    // a warning is shown, and why a compiler that was preferred was not the one
+    if (said !== "") warn(said.trimEnd());
     renameSync(fresh, output);
     log(`${name} (${cc.join(" ")}, ${Math.round(statSync(output).size / 1024)} KiB, ${Date.now() - began} ms)`);
   } finally {
@@ -157,22 +163,20 @@ async function buildPart(part, cross, outdir, log) {
 
 /**
  * Builds what is not up to date.
- * @param {{ sanitize?: boolean, arch?: string, only?: "init" | "addon", log?: (line: string) => void }} options
+ * @param {{ check?: "sanitize" | "valgrind", arch?: string, only?: "init" | "addon", log?: (line: string) => void, warn?: (text: string) => void }} options
  * @returns {Promise<string[]>} the files that were built anew
  * @throws Error whose message says what to install or what the compiler said
  */
-export async function buildNative({ sanitize = false, arch = process.arch, only, log = console.log } = {}) {
+export async function buildNative({ check, arch = process.arch, only, log = console.log, warn = console.error } = {}) {
   const foreign = arch !== process.arch;
   if (foreign && !zigTargets[arch])
     throw new Error(`cannot build for "${arch}": known are ${Object.keys(zigTargets).join(", ")}`);
   const cross = foreign ? zigTargets[arch] : undefined;
-  const outdir = join(root, sanitize ? "build/sanitize" : foreign ? join("dist", arch) : "dist/bin");
+  const outdir = join(root, check ? join("build", check) : foreign ? join("dist", arch) : "dist/bin");
   mkdirSync(outdir, { recursive: true });
   mkdirSync(join(root, "build/native"), { recursive: true });
-  const wanted = parts({ sanitize, cross }).filter(
-    (part) => only === undefined || part.folder === `src/native/${only}`,
-  );
-  const built = await Promise.all(wanted.map((part) => buildPart(part, cross, outdir, log)));
+  const wanted = parts({ check, cross }).filter((part) => only === undefined || part.folder === `src/native/${only}`);
+  const built = await Promise.all(wanted.map((part) => buildPart(part, cross, outdir, log, warn)));
   return built.filter((file) => file !== undefined);
 }
 
@@ -182,7 +186,7 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
   const log = words.includes("--quiet") ? () => {} : console.log;
   try {
     await buildNative({
-      sanitize: words.includes("--sanitize"),
+      check: ["sanitize", "valgrind"].find((word) => words.includes(`--${word}`)),
       arch: after("--arch") ?? process.arch,
       only: after("--only"),
       log,

@@ -6,6 +6,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+// not a command before this one: a shell in between would keep the signals that npm passes on
+await import("./setup.mjs");
+
 const root = resolve(import.meta.dirname, "..");
 const dir = mkdtempSync(join(tmpdir(), "pingora-entry-"));
 

@@ -1,3 +1,4 @@
+import { shareOutputs } from "../adapters/log/share-outputs.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
 import { problemText } from "../core/problem-text.js";
 import type { Io } from "./command.js";
@@ -25,7 +26,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   };
   try {
     const { command, args } = await findCommand(argv);
-    if (command.name !== "run") for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => abort.abort());
+    if (command.name === "run") shareOutputs();
+    else for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => abort.abort());
     return await command.run(args, io);
   } catch (error) {
     if (error instanceof EntryError) {

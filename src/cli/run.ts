@@ -22,6 +22,7 @@ Runs the configured services in dependency order; CMD becomes the service
   -d, --daemon          detach from the terminal
   -u, --upgrade         take the sockets over from the running instance (not in
                         this version)
+      --warn-on-reap    say so when an orphan was reaped
 
 Without -c: PINGORA_ENTRY_CONF, or /etc/pingora-entry/config.yaml, if it exists.
 Options beat PINGORA_ENTRY_... variables, which beat files, which beat defaults.
@@ -105,7 +106,6 @@ const wrapOptions = [
   "--no-group",
   "--rewrite",
   "--subreaper",
-  "--warn-on-reap",
   "--parent-death-signal",
   "--remap-exit",
   "--stop-delay",
@@ -123,6 +123,8 @@ function parse(args: readonly string[]) {
         upgrade: { type: "boolean", short: "u" },
         daemon: { type: "boolean", short: "d" },
         test: { type: "boolean", short: "t" },
+        // the init has read it
+        "warn-on-reap": { type: "boolean" },
       },
     });
     return { values, command };

@@ -131,7 +131,7 @@ export interface BoundListener {
 
 export interface Sockets {
   /**
-   * Binds and listens outside libuv: CLOEXEC, O_NONBLOCK. Retries an address in use; replaces a stale unix path, never a live one.
+   * Binds and listens outside libuv: CLOEXEC, and O_NONBLOCK only as nginx needs it. Retries an address in use; replaces a stale unix path, never a live one.
    * @throws EntryError os, naming the holder where /proc tells
    */
   bind(spec: ListenerSpec, signal: AbortSignal): Promise<BoundListener>;

@@ -67,11 +67,11 @@ export class Running {
   stdout = "";
   stderr = "";
 
-  constructor(dir: string, command: readonly string[], env: NodeJS.ProcessEnv) {
+  constructor(dir: string, command: readonly string[], env: NodeJS.ProcessEnv, outputs?: number) {
     this.dir = dir;
     this.inNamespace = command[0] === "unshare";
     const [file = "", ...args] = command;
-    this.child = spawn(file, args, { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(file, args, { cwd: dir, env, stdio: ["ignore", outputs ?? "pipe", outputs ?? "pipe"] });
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
     });
@@ -194,10 +194,12 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
   readonly before?: (dir: string) => void;
-  /** a command that starts the program it is given */
-  readonly through?: readonly string[];
   /** as PID 1 of a namespace of its own; see canBePid1 */
   readonly pid1?: boolean;
+  /** a descriptor to be its stdout and stderr; then nothing is collected */
+  readonly outputs?: number;
+  /** a program that execs it: setpriv, prlimit */
+  readonly under?: readonly string[];
 }
 
 const unshare = [
@@ -225,7 +227,7 @@ const admin = (dir: string): string =>
 /** `{{service}}` in the text becomes the test service with its log file, `{{dir}}` the folder. */
 export function startServer(
   config: string,
-  { env = {}, args = [], before, through = [], pid1 = false }: StartOptions = {},
+  { env = {}, args = [], before, pid1 = false, outputs, under = [] }: StartOptions = {},
 ): Running {
   const dir = mkdtempSync(join(tmpdir(), "pe-"));
   before?.(dir);
@@ -234,8 +236,6 @@ export function startServer(
     .replaceAll("{{dir}}", dir);
   const file = join(dir, "config.yaml");
   writeFileSync(file, /^admin:/m.test(text) ? text : admin(dir) + text);
-  return new Running(dir, [...(pid1 ? unshare : []), ...through, program, "run", "-c", file, ...args], {
-    PATH: process.env.PATH,
-    ...env,
-  });
+  const command = [...under, ...(pid1 ? unshare : []), program, "run", "-c", file, ...args];
+  return new Running(dir, command, { PATH: process.env.PATH, ...env }, outputs);
 }

@@ -2,6 +2,7 @@ import { fstatSync, readSync } from "node:fs";
 import { native } from "../native/addon.js";
 import { disconnected, readable, type Watch, watch, writable } from "../native/watch.js";
 import { decodeFrame, directBytes, elsewhere, encodeFrame, type Frame, FrameError, maxFrameBytes } from "./frame.js";
+import { MemoryMaker } from "./memory-maker.js";
 import { type OutgoingFrame, SendQueue, transmit } from "./send-queue.js";
 
 export interface ReceivedFrame extends Frame {
@@ -17,6 +18,9 @@ const shortageRetryMs = 20;
 export class Channel {
   readonly #fd: number;
   readonly #queue = new SendQueue();
+  /** what there was no memory for; nothing waits behind it */
+  readonly #starved = new SendQueue();
+  readonly #memory = new MemoryMaker();
   readonly #buffer = Buffer.allocUnsafe(directBytes + 4096);
   readonly #receive: (frame: ReceivedFrame) => void;
   readonly #misunderstood: (error: FrameError) => void;
@@ -25,6 +29,7 @@ export class Channel {
   #wanted = readable;
   #retry: NodeJS.Timeout | undefined;
   #open = true;
+  #complained = false;
 
   /**
    * Takes `fd` over. `receive` gets each frame; a FrameError that it throws is answered with ERROR and told to `misunderstood`, as is a
@@ -59,13 +64,15 @@ export class Channel {
    */
   send(frame: OutgoingFrame): void {
     if (!this.#open) return;
-    if (this.#queue.empty && this.#transmit(frame) === "sent") return;
-    if (this.#open) this.#queue.add(frame);
+    if (frame.note !== undefined) this.#starved.forget(frame.note);
+    const result = this.#queue.empty ? this.#transmit(frame) : "waits";
+    if (result === "sent" || !this.#open) return;
+    (result === "waits" ? this.#queue : this.#starved).add(frame);
   }
 
   /** Drops what waits and sends this frame, waiting for room at most `patienceMs`, without returning to the loop. */
   sendLast(frame: OutgoingFrame, patienceMs: number): void {
-    this.#queue.clear();
+    for (const queue of [this.#queue, this.#starved]) queue.clear();
     const pause = new Int32Array(new SharedArrayBuffer(4));
     for (let waited = 0; this.#open && this.#transmit(frame) !== "sent" && waited < patienceMs; waited += 5) {
       Atomics.wait(pause, 0, 0, 5);
@@ -76,7 +83,8 @@ export class Channel {
     if (!this.#open) return;
     this.#open = false;
     clearTimeout(this.#retry);
-    this.#queue.clear();
+    for (const queue of [this.#queue, this.#starved]) queue.clear();
+    this.#memory.close();
     this.#watch.close();
     native().close(this.#fd);
   }
@@ -87,13 +95,14 @@ export class Channel {
     this.#lost();
   }
 
-  #transmit(frame: OutgoingFrame): "sent" | "waits" {
+  #transmit(frame: OutgoingFrame): "sent" | "waits" | "starved" {
     try {
-      const result = transmit(this.#fd, frame);
+      const result = transmit(this.#fd, frame, this.#memory);
+      if (result === "starved") this.#complain(frame);
       if (result === "sent") return "sent";
       if (result === "full") this.#want(readable | writable);
       else this.#retryLater();
-      return "waits";
+      return result === "starved" ? "starved" : "waits";
     } catch (error) {
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (code !== "EPIPE" && code !== "ECONNRESET" && code !== "ENOTCONN") throw error;
@@ -108,15 +117,37 @@ export class Channel {
     this.#watch.want(events);
   }
 
+  #complain({ verb }: OutgoingFrame): void {
+    if (this.#complained) return;
+    this.#complained = true;
+    process.emitWarning(`${verb} to the init has to wait: this process, or the machine, may open no more files`);
+  }
+
   #retryLater(): void {
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#flush(), shortageRetryMs);
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#flush();
+      this.#feed();
+    }, shortageRetryMs);
   }
 
   #flush(): void {
     for (let frame = this.#queue.first; frame !== undefined && this.#open; frame = this.#queue.first) {
-      if (this.#transmit(frame) !== "sent") return;
-      this.#queue.shift();
+      const result = this.#transmit(frame);
+      if (result === "waits") return;
+      if (result === "starved") this.#queue.shiftTo(this.#starved);
+      else this.#queue.shift();
+    }
+  }
+
+  /** Tries again what was set aside. */
+  #feed(): void {
+    for (let frame = this.#starved.first; frame !== undefined && this.#open; frame = this.#starved.first) {
+      if (!this.#queue.empty || this.#transmit(frame) !== "sent") {
+        this.#retryLater();
+        return;
+      }
+      this.#starved.shift();
     }
   }
 

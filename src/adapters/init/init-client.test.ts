@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { afterEach, test } from "node:test";
 import { EntryError } from "../../core/entry-error.js";
@@ -248,6 +250,64 @@ test("save, grace, backstop, forget, release and exit say what PROTOCOL.md asks 
   assert.equal(readAll(memory, fstatSync(memory).size).toString(), "Running é");
   assert.equal(native().isSealed(memory), true);
   closeSync(memory);
+});
+
+test("save needs no free descriptor, and what there is no memory for blocks nothing behind it", async () => {
+  const { init, fake } = await connected();
+  const text = (frame: ReceivedFrame | undefined) => {
+    const [memory = -1] = frame?.fds ?? [];
+    return readAll(memory, fstatSync(memory).size).toString();
+  };
+  const warnings: string[] = [];
+  const warned = (warning: Error) => void warnings.push(warning.message);
+  process.on("warning", warned);
+  // started while there are descriptors to talk to it
+  const shell = spawn("sh", { stdio: ["pipe", "pipe", "inherit"] });
+  closing.push(() => shell.stdin.end());
+  const limit = async (soft: string) => {
+    shell.stdin.write(`prlimit --pid ${process.pid} --nofile=${soft}: && echo done\n`);
+    await once(shell.stdout, "data");
+  };
+  const given = /Max open files\s+(\S+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "";
+  const taken: number[] = [];
+  await limit("100");
+  try {
+    for (;;) taken.push(openSync("/dev/null", "r"));
+  } catch {}
+  try {
+    init.save("phase", "with the spare descriptor");
+    native().close(taken.pop() ?? -1);
+    await eventually(() => fake.seen.length === 2);
+    assert.equal(text(fake.seen[1]), "with the spare descriptor");
+  } finally {
+    for (const fd of taken) native().close(fd);
+    await limit(given);
+  }
+  await limit("4");
+  try {
+    init.save("phase", "old");
+    init.save("phase", "new");
+    assert.deepEqual(
+      await init.spawn("large", { ...spec, env: [`X=${"x".repeat(100_000)}`], fds: [{ target: 0, fd: 0 }] }),
+      {
+        ok: false,
+        stage: "fd",
+        errno: "EMFILE",
+      },
+    );
+    init.backstop(99, 143);
+    const signalled = init.signal("web", "SIGTERM", "child");
+    await eventually(() => fake.seen.length === 4);
+    assert.deepEqual(fake.lines().slice(2), ["BACKSTOP 99 143", "SIGNAL 1 web 15 child"]);
+    fake.say("SIGNALLED", ["1", "1"]);
+    assert.equal(await signalled, 1);
+  } finally {
+    await limit(given);
+  }
+  await eventually(() => fake.seen.length === 5);
+  assert.equal(text(fake.seen[4]), "new");
+  assert.equal(warnings.length, 1, warnings.join("\n"));
+  process.off("warning", warned);
 });
 
 test("signal rejects when no signal has the name", async () => {

@@ -7,6 +7,7 @@ import type { Greeting } from "./handshake.js";
 import { Leftovers } from "./leftovers.js";
 import { Pending } from "./pending.js";
 import { type Reply, readReply } from "./reply.js";
+import { isShortage } from "./send-queue.js";
 import { spawnRequest } from "./spawn-request.js";
 
 /** A stuck init must not keep a finished supervisor: by then it decides alone anyway. */
@@ -67,7 +68,12 @@ export class InitClient implements Init {
       // what execve itself would say: a NUL ends an argument, and there is a limit to all of them
       return { ok: false, stage: "exec", errno: fields.some((field) => field.includes("\0")) ? "EINVAL" : "E2BIG" };
     }
-    this.#request("SPAWN", bytes, fds);
+    try {
+      this.#request("SPAWN", bytes, fds);
+    } catch (error) {
+      if (isShortage(error)) return { ok: false, stage: "fd", errno: "EMFILE" };
+      throw error;
+    }
     return this.#spawns.wait(id);
   }
 

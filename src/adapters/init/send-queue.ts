@@ -1,6 +1,7 @@
 import { EntryError } from "../../core/entry-error.js";
 import { native } from "../native/addon.js";
 import { directBytes, elsewhere, encodeFrame } from "./frame.js";
+import type { MemoryMaker } from "./memory-maker.js";
 
 /** A frame on its way out. `text` travels in a memfd of its own, made only when the frame is really sent. */
 export interface OutgoingFrame {
@@ -12,8 +13,11 @@ export interface OutgoingFrame {
   readonly note?: string;
 }
 
-/** sent; full: wait until the socket is writable; busy: the system is short of something for a moment, try again later */
-export type SendResult = "sent" | "full" | "busy";
+/**
+ * sent; full: wait until the socket is writable; busy: the system is short of something for a moment, try again later;
+ * starved: there is no memfd for this frame, and others can be sent meanwhile
+ */
+export type SendResult = "sent" | "full" | "busy" | "starved";
 
 /** What an init that does not read may cost us. Notes are few by nature; requests are refused beyond this. */
 export const maxQueuedFrames = 1024;
@@ -22,31 +26,35 @@ export const maxQueuedBytes = 16 * 1024 * 1024;
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ETOOMANYREFS"]);
 const pointer = encodeFrame(elsewhere);
 
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+/** This process, or the machine, has no descriptor or no memory left for it at the moment. */
+export function isShortage(error: unknown): boolean {
+  return shortages.has(error instanceof Error && "code" in error ? String(error.code) : "");
 }
 
 /** @throws Error of the addon: EPIPE and the like (nobody reads any more), EBADF (a descriptor of the frame is none) */
-export function transmit(channel: number, frame: OutgoingFrame): SendResult {
+export function transmit(channel: number, frame: OutgoingFrame, memory: MemoryMaker): SendResult {
   const addon = native();
   const own: number[] = [];
+  let { bytes, fds } = frame;
+  let made = false;
   try {
-    let { bytes, fds } = frame;
     if (frame.text !== undefined) {
-      own.push(addon.sealedMemory("pingora-entry-state", Buffer.from(frame.text, "utf8")));
+      own.push(memory.make("pingora-entry-state", Buffer.from(frame.text, "utf8")));
       fds = own.slice();
     }
     if (bytes.length > directBytes) {
-      own.push(addon.sealedMemory("pingora-entry-frame", bytes));
+      own.push(memory.make("pingora-entry-frame", bytes));
       fds = [...own.slice(-1), ...fds];
       bytes = pointer;
     }
+    made = true;
     return addon.sendmsg(channel, bytes, fds) === undefined ? "full" : "sent";
   } catch (error) {
-    if (shortages.has(codeOf(error) ?? "")) return "busy";
+    if (isShortage(error)) return made ? "busy" : "starved";
     throw error;
   } finally {
     for (const fd of own) addon.close(fd);
+    memory.refill();
   }
 }
 
@@ -63,9 +71,9 @@ export class SendQueue {
     return this.#frames[0];
   }
 
-  /** @throws EntryError os: a request, and the queue is full */
+  /** @throws EntryError os: a request, and the queue is full. Error EMFILE: its descriptors cannot be kept */
   add(frame: OutgoingFrame): void {
-    const size = frame.bytes.length + (frame.text?.length ?? 0);
+    const size = sizeOf(frame);
     if (frame.note === undefined) {
       if (this.#frames.length >= maxQueuedFrames || this.#bytes + size > maxQueuedBytes) {
         throw new EntryError(
@@ -74,8 +82,7 @@ export class SendQueue {
         );
       }
     } else this.#dropOlder(frame.note);
-    const addon = native();
-    this.#frames.push({ ...frame, fds: frame.fds.map((fd) => addon.dup(fd)) });
+    this.#frames.push({ ...frame, fds: copies(frame.fds) });
     this.#bytes += size;
   }
 
@@ -92,6 +99,20 @@ export class SendQueue {
     if (this.#frames.length > 0) this.#remove(0);
   }
 
+  /** puts the first at the end of another queue */
+  shiftTo(other: SendQueue): void {
+    const frame = this.#frames.shift();
+    if (frame === undefined) return;
+    this.#bytes -= sizeOf(frame);
+    other.#frames.push(frame);
+    other.#bytes += sizeOf(frame);
+  }
+
+  /** drops every frame of this note: a newer one is on its way */
+  forget(note: string): void {
+    for (let at = this.#frames.length - 1; at >= 0; at--) if (this.#frames[at]?.note === note) this.#remove(at);
+  }
+
   clear(): void {
     while (this.#frames.length > 0) this.#remove(this.#frames.length - 1);
   }
@@ -99,7 +120,23 @@ export class SendQueue {
   #remove(at: number): void {
     const [frame] = this.#frames.splice(at, 1);
     if (frame === undefined) return;
-    this.#bytes -= frame.bytes.length + (frame.text?.length ?? 0);
+    this.#bytes -= sizeOf(frame);
     for (const fd of frame.fds) native().close(fd);
+  }
+}
+
+function sizeOf(frame: OutgoingFrame): number {
+  return frame.bytes.length + (frame.text?.length ?? 0);
+}
+
+function copies(fds: readonly number[]): number[] {
+  const { dup, close } = native();
+  const made: number[] = [];
+  try {
+    for (const fd of fds) made.push(dup(fd));
+    return made;
+  } catch (error) {
+    for (const fd of made) close(fd);
+    throw error;
   }
 }

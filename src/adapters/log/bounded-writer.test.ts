@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../../../test/integration/eventually.js";
 import { native } from "../native/addon.js";
+import { watch } from "../native/watch.js";
 import { boundedWriter } from "./bounded-writer.js";
 
 // the other user's part of the test about a pipe that may not be opened
@@ -180,6 +181,9 @@ test("BoundedWriter appends to a file, sends to a socket, and survives a closed 
   while (toSocket.write(Buffer.from(lines(0, 100)))) sent += lines(0, 100);
   sent += lines(0, 100);
   assert.equal(native().getFlags(here).nonblock, false);
+  // the number itself stays free for another watch: process.stderr would be one
+  watch(here, 0, () => {}).close();
+  native().setNonblock(here, false);
   let got = "";
   await eventually(() => {
     got += readNow(there);

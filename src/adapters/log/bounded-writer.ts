@@ -165,9 +165,22 @@ function tryOpen(fd: number): Output | undefined {
 }
 
 function watchOutput({ pollable = -1, shared }: Output, ready: () => void): Watch {
-  const watching = watch(pollable, 0, ready);
-  // to be watched it was made non-blocking, for everybody who shares it
-  if (shared) native().setNonblock(pollable, false);
+  if (!shared) return watchQuietly(pollable, ready);
+  // a copy: libuv watches a number once only, and this one is also what process.stderr would be made of
+  const copy = native().dup(pollable);
+  try {
+    return watchQuietly(copy, ready);
+  } catch (error) {
+    native().close(copy);
+    throw error;
+  } finally {
+    // to be watched it was made non-blocking, for everybody who shares it
+    native().setNonblock(pollable, false);
+  }
+}
+
+function watchQuietly(fd: number, ready: () => void): Watch {
+  const watching = watch(fd, 0, ready);
   watching.keepAlive(false);
   return watching;
 }

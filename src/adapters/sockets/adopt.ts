@@ -16,6 +16,7 @@ export function described(spec: ListenerSpec, fd: number): BoundListener {
 
 /**
  * Checks that `fd` is the socket that `spec` asks for, and gives it this spec's backlog. The fd stays the caller's when this throws.
+ * O_NONBLOCK stays as it is: services that run share it, and an event loop would hang in accept(2) without it.
  * @throws EntryError os, saying what it is and what it had to be
  */
 export function adopt(spec: ListenerSpec, fd: number): BoundListener {
@@ -23,7 +24,6 @@ export function adopt(spec: ListenerSpec, fd: number): BoundListener {
   if (problem) throw new EntryError("os", `cannot take over the socket of listener "${spec.name}": ${problem}`);
   const addon = native();
   addon.setCloexec(fd, true);
-  addon.setNonblock(fd, true);
   if (isStream(spec)) addon.listen(fd, spec.backlog);
   return described(spec, fd);
 }

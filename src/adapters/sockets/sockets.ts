@@ -29,7 +29,9 @@ async function bind(
 ): Promise<BoundListener> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return described(spec, await open(spec));
+      const fd = await open(spec);
+      native().setNonblock(fd, isNonblocking(spec));
+      return described(spec, fd);
     } catch (error) {
       if (error instanceof EntryError) throw error;
       if (errnoOf(error) !== "EADDRINUSE") throw refusal(spec, error);
@@ -46,6 +48,14 @@ async function bind(
       throw inUse(spec, attempt, holderOf(spec.address), undefined);
     });
   }
+}
+
+/**
+ * As systemd passes its sockets: what waits in accept(2) may wait. Event loops make a socket non-blocking when they are given it; nginx
+ * takes over what it inherits as it is, and its workers would wait for each other's connections.
+ */
+function isNonblocking({ passAs }: ListenerSpec): boolean {
+  return passAs === "nginx";
 }
 
 async function open(spec: ListenerSpec): Promise<number> {

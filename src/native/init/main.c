@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,8 +135,27 @@ static int check(char *argv[], char *const environment[])
     return become_node("check", argv + 1, environment);
 }
 
+/*
+ * What is opened next must not become stdin, stdout or stderr: a line of ours would go to the control socket, and the channel would be
+ * the stderr of every service. A command that is wrapped gets them closed, as they were.
+ */
+static void open_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+            return;
+}
+
+/* Services and their supervisor are not asked whether they can do without. */
+static void pass_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        fcntl(fd, F_SETFD, 0);
+}
+
 static int run(char *argv[], const struct options *options, char *const environment[])
 {
+    pass_standard();
     return options->check ? check(argv, environment) : supervise(options, argv + 1, environment);
 }
 
@@ -152,8 +172,11 @@ static int wrong_usage(const struct options *options)
 int main(int argc, char *argv[], char *environment[])
 {
     early_block();
-    if (argc > 1 && strcmp(argv[1], "--spawner") == 0)
+    open_standard();
+    if (argc > 1 && strcmp(argv[1], "--spawner") == 0) {
+        pass_standard();
         return supervise_as_spawner(environment);
+    }
 
     struct options options;
     options_parse(argc, argv, 1, &options);

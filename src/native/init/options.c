@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "number.h"
@@ -54,6 +55,10 @@ static void read_rewrite(struct options *options, const char *text)
         wrong(options, "--rewrite needs FROM:TO, both signals (TO may be 0), not", text);
         return;
     }
+    if (from == SIGKILL || from == SIGSTOP) {
+        wrong(options, "--rewrite cannot change KILL or STOP, which nobody receives:", text);
+        return;
+    }
     options->rewrite[from] = (signed char)to;
 }
 
@@ -67,10 +72,10 @@ static void read_remap(struct options *options, const char *text)
     options->becomes_zero[code / 32] |= 1u << (code % 32);
 }
 
-static void read_seconds(struct options *options, const char *text, int64_t *milliseconds)
+static void read_seconds(struct options *options, const char *text, int64_t *milliseconds, const char *problem)
 {
     if (!number_parse_seconds(text, milliseconds))
-        wrong(options, "needs seconds (2, 0.5), not", text);
+        wrong(options, problem, text);
 }
 
 static void read_death_signal(struct options *options, const char *text)
@@ -127,9 +132,9 @@ static void read_long(struct reader *reader)
     else if ((value = value_of(reader, "--parent-death-signal")) != NULL)
         read_death_signal(options, value);
     else if ((value = value_of(reader, "--stop-delay")) != NULL)
-        read_seconds(options, value, &options->stop_delay_ms);
+        read_seconds(options, value, &options->stop_delay_ms, "--stop-delay needs seconds (2, 0.5), not");
     else if ((value = value_of(reader, "--reap-grace")) != NULL)
-        read_seconds(options, value, &options->reap_grace_ms);
+        read_seconds(options, value, &options->reap_grace_ms, "--reap-grace needs seconds (2, 0.5), not");
     else
         wrong(options, "unknown option", argument);
 }

@@ -25,15 +25,54 @@ struct asked {
     const char *socket;
     int64_t timeout_ms; /* INT64_MAX: for ever */
     int64_t deadline;
+    const char *help;
+    const char *chosen; /* the option that says what to ask for */
+    bool unread;        /* nobody took the answer's body in time */
 };
+
+#define SOCKET_HELP                                                                  \
+    "  --socket PATH       the control socket (default: PINGORA_ENTRY_ADMIN_SOCKET,\n" \
+    "                      else /run/pingora-entry/control.sock)\n"
+#define CODES_HELP "\nExit code: 0 yes; 1 no; 69 nobody answers; 64 wrong usage.\n"
+
+/* Word by word what `pingora-entry help NAME` prints (src/cli/native-commands.ts); a test compares them. */
+static const char prestop_help[] =
+    "usage: pingora-entry prestop [--socket PATH] [--timeout SECONDS]\n"
+    "\n"
+    "Begins the lame duck of the running instance and returns when it is over: the\n"
+    "endpoints have had time to forget this pod, and SIGTERM may come. For the\n"
+    "preStop hook of a pod. Native, costs a millisecond.\n"
+    "\n" SOCKET_HELP
+    "  --timeout SECONDS   how long to wait at most (default: as long as it takes)\n" CODES_HELP;
+
+static const char healthcheck_help[] =
+    "usage: pingora-entry healthcheck [--live|--ready|--startup] [--socket PATH]\n"
+    "                                 [--timeout SECONDS]\n"
+    "\n"
+    "Asks for the health of the running instance and prints every check with its\n"
+    "reason. For exec probes and Docker's HEALTHCHECK. Native, costs a millisecond.\n"
+    "\n"
+    "  --live              is the supervisor alive? (/livez)\n"
+    "  --ready             are the required services ready? (/readyz; the default)\n"
+    "  --startup           has everything been started? (/startupz)\n" SOCKET_HELP
+    "  --timeout SECONDS   how long to wait for the answer (default: 1)\n" CODES_HELP;
+
+static const char phase_help[] =
+    "usage: pingora-entry phase [--socket PATH] [--timeout SECONDS]\n"
+    "\n"
+    "Prints the phase in which the running instance is (docs/reference/phases.md).\n"
+    "Native, costs a millisecond.\n"
+    "\n" SOCKET_HELP
+    "  --timeout SECONDS   how long to wait for the answer (default: 1)\n" CODES_HELP;
 
 static const struct {
     const char *name, *method, *path;
     int64_t timeout_ms;
+    const char *help;
 } subcommands[] = {
-    {"healthcheck", "GET", "/readyz", 1000},
-    {"prestop", "POST", "/prestop", INT64_MAX},
-    {"phase", "GET", "/v1/phase", 1000},
+    {"healthcheck", "GET", "/readyz", 1000, healthcheck_help},
+    {"prestop", "POST", "/prestop", INT64_MAX, prestop_help},
+    {"phase", "GET", "/v1/phase", 1000, phase_help},
 };
 
 bool request_is_for(const char *subcommand)
@@ -44,19 +83,22 @@ bool request_is_for(const char *subcommand)
     return false;
 }
 
-static int help(const char *name)
+static int help(const struct asked *asked)
 {
-    bool health = strcmp(name, "healthcheck") == 0, stop = strcmp(name, "prestop") == 0;
-    printf("usage: pingora-entry %s%s [--socket PATH] [--timeout SECONDS]\n\n%s\n\n"
-           "  --socket PATH       the control socket (PINGORA_ENTRY_ADMIN_SOCKET, else %s)\n"
-           "  --timeout SECONDS   how long to wait for the answer (%s)\n\n"
-           "exit code: 0 yes, 1 no, 69 nobody answers, 64 wrong usage\n",
-           name, health ? " [--live|--ready|--startup]" : "",
-           health ? "Asks for the health of the running instance, its readiness unless told otherwise."
-           : stop ? "Begins the stop and waits until the pod may be told to end: for a preStop hook."
-                  : "Prints the phase that the running instance is in.",
-           default_socket, stop ? "no limit" : "1");
+    fputs(asked->help, stdout);
     return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+}
+
+/* Two questions in one call have no common answer. */
+static bool choose(struct asked *asked, const char *option, const char *path)
+{
+    if (asked->chosen != NULL && strcmp(asked->chosen, option) != 0) {
+        say("%s: %s and %s are two questions; ask one", asked->name, asked->chosen, option);
+        return false;
+    }
+    asked->chosen = option;
+    asked->path = path;
+    return true;
 }
 
 /* -1, or the exit code for a command line that is wrong or asks for help. */
@@ -70,7 +112,7 @@ static int read_arguments(struct asked *asked, char *const arguments[])
         bool socket = length == 8 && strncmp(argument, "--socket", 8) == 0;
         bool timeout = length == 9 && strncmp(argument, "--timeout", 9) == 0;
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
-            return help(asked->name);
+            return help(asked);
         if (socket || timeout) {
             const char *value = equals != NULL ? equals + 1 : arguments[++i];
             if (value == NULL || (timeout && !number_parse_seconds(value, &asked->timeout_ms))) {
@@ -80,11 +122,14 @@ static int read_arguments(struct asked *asked, char *const arguments[])
             if (socket)
                 asked->socket = value;
         } else if (health && strcmp(argument, "--live") == 0) {
-            asked->path = "/livez";
+            if (!choose(asked, "--live", "/livez"))
+                return EXIT_WRONG_USAGE;
         } else if (health && strcmp(argument, "--ready") == 0) {
-            asked->path = "/readyz";
+            if (!choose(asked, "--ready", "/readyz"))
+                return EXIT_WRONG_USAGE;
         } else if (health && strcmp(argument, "--startup") == 0) {
-            asked->path = "/startupz";
+            if (!choose(asked, "--startup", "/startupz"))
+                return EXIT_WRONG_USAGE;
         } else {
             say("%s: unknown argument \"%s\"; see pingora-entry %s --help", asked->name, argument, asked->name);
             return EXIT_WRONG_USAGE;
@@ -93,22 +138,31 @@ static int read_arguments(struct asked *asked, char *const arguments[])
     return -1;
 }
 
-/* Waits until the socket can be read or written; false, with a word about it, when that takes too long. */
-static bool wait_for(const struct asked *asked, int fd, short events)
+/* Waits until the descriptor can be read or written; false when that takes too long. */
+static bool is_ready(const struct asked *asked, int fd, short events)
 {
     for (;;) {
         int64_t left = asked->deadline == INT64_MAX ? -1 : asked->deadline - number_now();
         struct pollfd look = {.fd = fd, .events = events};
-        int count = left < 0 && asked->deadline != INT64_MAX ? 0 : poll(&look, 1, left > 3600000 ? 3600000 : (int)left);
+        if (left < 0 && asked->deadline != INT64_MAX)
+            left = 0;
+        int count = poll(&look, 1, left > 3600000 ? 3600000 : (int)left);
         if (count > 0)
             return true;
         if (count < 0 && errno == EINTR)
             continue;
         if (count == 0 && (asked->deadline == INT64_MAX || number_now() < asked->deadline))
             continue;
-        say("%s: no answer on %s within %lld ms", asked->name, asked->socket, (long long)asked->timeout_ms);
         return false;
     }
+}
+
+static bool wait_for(const struct asked *asked, int fd, short events)
+{
+    if (is_ready(asked, fd, events))
+        return true;
+    say("%s: no answer on %s within %lld ms", asked->name, asked->socket, (long long)asked->timeout_ms);
+    return false;
 }
 
 static int open_connection(const struct asked *asked)
@@ -152,12 +206,20 @@ static bool send_request(const struct asked *asked, int fd)
     return true;
 }
 
+/* A pipe that polls as writable takes this much without blocking (PIPE_BUF, pipe(7)). */
+enum { PIECE = 4096 };
+
 static void print_body(const char *bytes, size_t length, void *context)
 {
-    (void)context;
-    while (length > 0) {
-        ssize_t written = write(STDOUT_FILENO, bytes, length);
-        if (written < 0 && errno == EINTR)
+    struct asked *asked = context;
+    while (length > 0 && !asked->unread) {
+        if (!is_ready(asked, STDOUT_FILENO, POLLOUT)) {
+            say("%s: nobody has read the output within %lld ms", asked->name, (long long)asked->timeout_ms);
+            asked->unread = true;
+            return;
+        }
+        ssize_t written = write(STDOUT_FILENO, bytes, length < PIECE ? length : PIECE);
+        if (written < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (written <= 0)
             return;
@@ -166,15 +228,17 @@ static void print_body(const char *bytes, size_t length, void *context)
     }
 }
 
-static int read_answer(const struct asked *asked, int fd)
+static int read_answer(struct asked *asked, int fd)
 {
     struct http http;
     char bytes[4096];
-    http_begin(&http, print_body, NULL);
+    http_begin(&http, print_body, asked);
     while (http.state != HTTP_DONE && http.state != HTTP_BROKEN) {
         ssize_t length = read(fd, bytes, sizeof bytes);
         if (length > 0) {
             http_feed(&http, bytes, (size_t)length);
+            if (asked->unread)
+                return EXIT_NO_ANSWER;
         } else if (length == 0) {
             http_end(&http);
             break;
@@ -201,6 +265,7 @@ int request(const char *subcommand, char *const arguments[], char *const environ
         asked.method = subcommands[i].method;
         asked.path = subcommands[i].path;
         asked.timeout_ms = subcommands[i].timeout_ms;
+        asked.help = subcommands[i].help;
     }
     int code = read_arguments(&asked, arguments);
     if (code >= 0)

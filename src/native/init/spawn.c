@@ -82,6 +82,17 @@ static void open_nothing_as_stdin(void)
         fail("fd");
 }
 
+static int move_above(int fd, int highest)
+{
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, highest + 1);
+    if (moved >= 0)
+        return moved;
+    /* said of a number beyond the limit, as of a nonsensical one */
+    if (errno == EINVAL)
+        errno = EMFILE;
+    fail("fd");
+}
+
 static void place_fds(const struct spawn_order *order, const int fds[])
 {
     int highest = STDERR_FILENO;
@@ -93,15 +104,10 @@ static void place_fds(const struct spawn_order *order, const int fds[])
             stdin_given = true;
     }
     /* first everything out of the way, for a source may have the number of another's target */
-    failure_pipe = fcntl(failure_pipe, F_DUPFD_CLOEXEC, highest + 1);
-    if (failure_pipe < 0)
-        _exit(126);
+    failure_pipe = move_above(failure_pipe, highest);
     int moved[ORDER_MOST_FDS];
-    for (size_t i = 0; i < order->fd_count; i++) {
-        moved[i] = fcntl(fds[order->fds[i].index], F_DUPFD_CLOEXEC, highest + 1);
-        if (moved[i] < 0)
-            fail("fd");
-    }
+    for (size_t i = 0; i < order->fd_count; i++)
+        moved[i] = move_above(fds[order->fds[i].index], highest);
     for (size_t i = 0; i < order->fd_count; i++)
         if (dup2(moved[i], order->fds[i].target) < 0)
             fail("fd");

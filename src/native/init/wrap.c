@@ -229,13 +229,36 @@ static int next_signal(int64_t deadline, siginfo_t *info)
     return number < 0 ? 0 : number;
 }
 
+/* What /proc tells of is what our process numbers mean: it may be missing, or be that of another PID namespace. */
+static bool proc_is_ours(void)
+{
+    char name[24], digits[24];
+    ssize_t length = readlink("/proc/self", name, sizeof name - 1);
+    if (length <= 0)
+        return false;
+    name[length] = '\0';
+    number_print(getpid(), digits);
+    return strcmp(name, digits) == 0;
+}
+
+/* Without it, PID 1 can name all there are; anybody else only the child's group. */
+static int signal_unseen(const struct wrapped *wrapped, int number)
+{
+    pid_t all = getpid() == 1 ? -1 : -wrapped->child;
+    if (kill(all, number) < 0)
+        return 0;
+    if (number == SIGTERM)
+        kill(all, SIGCONT);
+    return 1;
+}
+
 /* Sends `number` to what the child has left behind in its session or group; returns how many there are. */
 static int signal_rest(const struct wrapped *wrapped, int number)
 {
     struct proc_walk walk;
     struct process process;
-    if (!proc_begin(&walk))
-        return kill(-wrapped->child, number) == 0 ? 1 : 0;
+    if (!proc_is_ours() || !proc_begin(&walk))
+        return signal_unseen(wrapped, number);
     int count = 0;
     while (proc_next(&walk, &process)) {
         pid_t belongs = wrapped->place == OWN_SESSION ? process.session : process.group;

@@ -11,7 +11,7 @@ const wanted =
   process.argv.length > 2 ? process.argv.slice(2) : ["src/adapters/native", "src/adapters/init", "integration/sockets"];
 const cc = process.env.CC ?? "gcc";
 
-await buildNative({ sanitize: true, only: "addon" });
+await buildNative({ check: "sanitize", only: "addon" });
 const { files, remove } = await buildTests((file) => wanted.some((part) => file.includes(part)));
 try {
   // the loader looks beside the bundle first

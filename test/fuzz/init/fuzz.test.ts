@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
-import { httpSeeds, orderSeeds } from "./seeds.js";
+import { httpSeeds, optionSeeds, orderSeeds, procSeeds } from "./seeds.js";
 
-const seconds = Number(process.env.FUZZ_SECONDS ?? 3);
+const seconds = Number(process.env.FUZZ_SECONDS ?? 2);
 const folder = mkdtempSync(join(tmpdir(), "init-fuzz-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -17,6 +17,9 @@ const sanitizers = "address,undefined";
 
 const targets = [
   { name: "http", seeds: httpSeeds, sources: ["http.c"] },
+  { name: "options", seeds: optionSeeds, sources: ["options.c", "number.c"] },
+  // it includes proc.c, with the system calls replaced
+  { name: "proc", seeds: procSeeds, sources: ["number.c"] },
   {
     name: "orders",
     seeds: orderSeeds,

@@ -67,3 +67,21 @@ export const orderSeeds: readonly Buffer[] = [
     step(0, "FORGET\0web.1\0"),
   ]),
 ];
+
+/** Words, each ended by a NUL. */
+export const optionSeeds: readonly Buffer[] = [
+  ["--rewrite", "TERM:QUIT", "--rewrite=15:0", "--remap-exit", "143", "--", "sh", "-c", "x"],
+  ["--stop-delay=0.5", "--reap-grace", "2", "--parent-death-signal", "SIGKILL", "--subreaper", "sh"],
+  ["-c", "file", "-dtu", "-cfile", "run", "--conf=x", "--warn-on-reap", "--no-group", "--verbose", "--test", "-hV"],
+  ["--rewrite", "RTMIN+3:KILL", "--remap-exit=999", "--stop-delay", "soon", "-x", "--bogus", "-"],
+].map((words) => latin1(`${words.join("\0")}\0`));
+
+/** First byte: odd for a stat (parent, group, bytes to cut off, name), even for an environment (mark, size of the pieces, elements). */
+export const procSeeds: readonly Buffer[] = [
+  "\x01\x07\x02\0sh",
+  "\x01\x07\x02\0) S 1 2 3 (x",
+  "\x01\x07\x02\x14a) R 9",
+  "\x02\x00\x05A=b\0B=c\0",
+  "\x02\x01\x03PATH=/bin\0PINGORA_ENTRY_ID=web.01\0PINGORA_ENTRY_ID=web.0\0",
+  "\x02\x02\x01AAAB\0AAB",
+].map(latin1);

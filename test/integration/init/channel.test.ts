@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
@@ -66,6 +67,20 @@ test("SPAWN-FAILED names the stage when something before the program fails", { s
   // a failed start leaves no id behind
   supervisor.send("SPAWN", ["case0", "a=/bin/true"]);
   await supervisor.next("SPAWNED", "case0");
+});
+
+test("SPAWN-FAILED says fd when a number is beyond what the child may open", { skip }, async () => {
+  const stage = await Stage.open();
+  const supervisor = await stage.supervisor();
+  await supervisor.greet();
+  execFileSync("prlimit", ["--pid", `${await stage.running.pid()}`, "--nofile=64:64"]);
+  supervisor.order("pipe", "p");
+  for (const target of [64, 65, 1000]) {
+    supervisor.send("SPAWN", [`at${target}`, `fd=${target}:0`, "a=true"], ["p.w"]);
+    const failed = await supervisor.next("SPAWN-FAILED", `at${target}`);
+    assert.deepEqual(failed.fields.slice(1), ["fd", "24"]);
+  }
+  await supervisor.spawn("below", ["sleep", "100"], ["fd=40:0"], ["p.w"]);
 });
 
 test("SPAWN applies every field", {

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { folder, missingBinary, run, sweep } from "./stage.js";
+import { native } from "../../../src/adapters/native/addon.js";
+import { healthcheckCommand, phaseCommand, prestopCommand } from "../../../src/cli/native-commands.js";
+import { binary, cleanEnv, eventually, folder, missingBinary, run, sweep } from "./stage.js";
 
 const skip = missingBinary;
 const servers: Server[] = [];
@@ -154,12 +158,71 @@ test("a wrong command line is exit code 64", { skip }, async () => {
     ["phase", "--timeout"],
     ["phase", "--timeout", "soon"],
     ["prestop", "--socket"],
+    ["healthcheck", "--live", "--ready"],
+    ["healthcheck", "--startup", "--live"],
   ]) {
     const { code, err } = await ask(args);
     assert.equal(code, 64, args.join(" "));
     assert.equal(err.split("\n").length, 2);
   }
-  assert.equal((await ask(["prestop", "--help"])).code, 0);
+});
+
+test("--help prints what help COMMAND does, at most 80 columns wide", { skip }, async () => {
+  for (const { name, usage } of [prestopCommand, healthcheckCommand, phaseCommand]) {
+    for (const option of ["--help", "-h"]) {
+      const { code, out } = await ask([name, option]);
+      assert.deepEqual([code, out], [0, usage]);
+    }
+    for (const line of usage.split("\n")) assert.ok(line.length <= 80, line);
+  }
+});
+
+test("the time limit holds when nobody reads the output", { skip }, async () => {
+  const path = await http((_, response) => response.end("x".repeat(300_000)));
+  const [read, write] = native().pipe();
+  try {
+    for (const command of ["phase", "healthcheck"]) {
+      const child = spawn(binary, [command, "--socket", path, "--timeout", "0.3"], {
+        env: cleanEnv(),
+        stdio: ["ignore", write, "pipe"],
+      });
+      let err = "";
+      child.stderr?.on("data", (text) => {
+        err += text;
+      });
+      const began = performance.now();
+      const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      const [code] = await once(child, "close");
+      clearTimeout(late);
+      assert.equal(code, 69, err);
+      assert.match(err, /nobody has read the output within 300 ms/);
+      assert.ok(performance.now() - began > 250);
+    }
+  } finally {
+    for (const fd of [read, write]) native().close(fd);
+  }
+});
+
+test("a closed output is nobody's socket", { skip }, async () => {
+  const heard: string[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    let text = "";
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na body\n"));
+    socket.on("data", (more) => {
+      text += more;
+    });
+    socket.on("end", () => heard.push(text) && socket.end());
+  });
+  const path = await listening(server);
+  for (const closed of [">&-", "2>&-", "<&-", "<&- >&- 2>&-"]) {
+    const running = run(["-c", `"$0" healthcheck --socket "$1" ${closed}`, binary, path], { program: "sh" });
+    assert.deepEqual(await running.ended, { code: 0, signal: null }, closed);
+  }
+  await eventually(() => heard.length === 4, "all have ended");
+  assert.deepEqual(
+    heard.filter((text) => text.includes("a body")),
+    [],
+  );
 });
 
 test("TERM ends a hook that waits", { skip }, async () => {

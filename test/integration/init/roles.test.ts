@@ -135,6 +135,16 @@ test("nothing to run, or a wrong option, is exit code 64 and one line", { skip }
     nothing.err,
     /nothing to run: no CMD was given, and nothing is configured \(no -c FILE, no \/etc\/pingora-entry\/config\.yaml/,
   );
+  for (const [args, text] of [
+    [["--stop-delay", "soon", "true"], /: --stop-delay needs seconds \(2, 0\.5\), not "soon"/],
+    [["--reap-grace=", "true"], /: --reap-grace needs seconds \(2, 0\.5\), not ""/],
+    [["--rewrite", "KILL:TERM", "true"], /: --rewrite cannot change KILL or STOP, which nobody receives: "KILL:TERM"/],
+    [["--rewrite", "19:0", "true"], /: --rewrite cannot change KILL or STOP/],
+  ] as const) {
+    const wrong = await call(home(), [...args]);
+    assert.equal(wrong.code, 64);
+    assert.match(wrong.err, text);
+  }
   for (const args of [
     ["--bogus", "true"],
     ["-x", "true"],

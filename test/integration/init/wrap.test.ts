@@ -4,6 +4,7 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
+  asPid1,
   binary,
   childrenOf,
   cleanEnv,
@@ -237,6 +238,30 @@ for (const pid1 of [false, true]) {
     assert.ok(!processes().some((process) => process.command === "sleep 1022"));
   });
 }
+
+test("what the child leaves gets TERM when /proc is another namespace's", { skip: skip || noPid1 }, async () => {
+  const home = folder();
+  // a session of its own, too: PID 1 can name it without /proc
+  const left = (name: string) =>
+    `sh -c 'trap "echo ${name} >> ${home}/told; exit" TERM; echo >> ${home}/up; while :; do sleep 0.02; done' &`;
+  const script = [
+    left("group"),
+    `setsid ${left("session")}`,
+    `while [ "$(cat ${home}/up 2>/dev/null | wc -l)" != 2 ]; do sleep 0.02; done`,
+    "exit 9",
+  ].join("\n");
+  const [unshare = "", ...flags] = (asPid1 ?? []).filter((word) => word !== "--mount-proc");
+  const running = run([...flags, binary, "sh", "-c", script], { program: unshare });
+  assert.deepEqual(await running.ended, { code: 9, signal: null });
+  assert.deepEqual(readFileSync(join(home, "told"), "utf8").split("\n").filter(Boolean).sort(), ["group", "session"]);
+});
+
+test("a closed output is closed for the child, too", { skip }, async () => {
+  const look = "for n in 0 1 2; do [ -e /proc/$$/fd/$n ] && echo $n >&2; done; true";
+  const running = run(["-c", `"$0" sh -c '${look}' <&- >&-`, binary], { program: "sh" });
+  assert.equal((await running.ended).code, 0);
+  assert.equal(running.err(), "2\n");
+});
 
 test("what ignores that TERM is killed after the grace, or at once on a further TERM", { skip }, async () => {
   const script = "trap '' TERM; (while :; do sleep 1023; done) & echo up; exit 3";

@@ -240,7 +240,7 @@ test("pingora-entry says which limit could not be set, and what the most is", as
 services:
   a: { command: [/bin/true], limits: { core: 0, nofile: 1024 }, restart: never }
 `,
-    { through: ["sh", "-c", `ulimit -n 512 && exec ${less} "$@"`, "sh"] },
+    { under: ["sh", "-c", `ulimit -n 512 && exec ${less} "$@"`, "sh"] },
   );
   assert.equal((await server.exited).code, 126, server.stderr);
   assert.match(server.stderr, /cannot set the limit nofile to 1024: the container's hard limit is 512/);

@@ -96,7 +96,6 @@ def serve(s, name):
         c.close()
 for i, name in enumerate(names):
     s = socket.socket(fileno=3 + i)
-    s.setblocking(True)
     if s.type == socket.SOCK_DGRAM:
         threading.Thread(target=lambda s=s: s.sendto(b"pong", s.recvfrom(10)[1]), daemon=True).start()
     else:
@@ -129,7 +128,7 @@ test("a node service listens on the fd of a variable and on the fd of a placehol
 });
 
 test("a service of inetd's kind finds its listener as fd 0", async () => {
-  const script = "import socket\ns=socket.socket(fileno=0)\ns.setblocking(True)\nc,_=s.accept()\nc.sendall(b'stdin')";
+  const script = "import socket\ns=socket.socket(fileno=0)\nc,_=s.accept()\nc.sendall(b'stdin')";
   const bound = await bind("in", { passAs: "stdin" });
   start(passListeners(["python3", "-c", script], {}, [bound]));
   assert.equal(await greeting(bound), "stdin");

@@ -124,10 +124,10 @@ for (const [host, families] of [
       ] as const)
     : []),
 ] as const) {
-  test(`bind listens on ${host} when asked for it, close-on-exec and non-blocking`, async () => {
+  test(`bind listens on ${host} when asked for it, close-on-exec and blocking`, async () => {
     const bound = await bind(tcp(host));
     assert.ok(bound.port !== undefined && bound.port > 0);
-    assert.deepEqual(native().getFlags(bound.fd), { cloexec: true, nonblock: true });
+    assert.deepEqual(native().getFlags(bound.fd), { cloexec: true, nonblock: false });
     const options = { port: bound.port };
     if (host === "localhost") assert.ok(await connects({ ...options, host: bound.host ?? "" }));
     else {
@@ -294,9 +294,12 @@ test("adopt takes a socket over when it is what the spec says, with the address 
     const bound = await bind(address);
     const copy = native().dup(bound.fd);
     cleanups.push(() => native().close(copy));
-    native().setCloexec(copy, false);
-    assert.deepEqual(sockets.adopt(spec, copy), { ...bound, fd: copy });
-    assert.deepEqual(native().getFlags(copy), { cloexec: true, nonblock: true });
+    for (const nonblock of [true, false]) {
+      native().setCloexec(copy, false);
+      native().setNonblock(copy, nonblock);
+      assert.deepEqual(sockets.adopt(spec, copy), { ...bound, fd: copy });
+      assert.deepEqual(native().getFlags(copy), { cloexec: true, nonblock }, "a service that runs relies on it");
+    }
   }
 });
 
