@@ -63,7 +63,14 @@ export interface ExitStatus {
 }
 
 export type InitEvent =
-  | { readonly kind: "signal"; readonly signal: string; readonly senderPid: number; readonly senderUid: number }
+  | {
+      readonly kind: "signal";
+      readonly signal: string;
+      readonly senderPid: number;
+      readonly senderUid: number;
+      /** grows with each signal of this container; one that a dead supervisor was told of, too, has the number it had then */
+      readonly sequence: number;
+    }
   | {
       readonly kind: "exited";
       readonly id: string;

@@ -9,6 +9,8 @@ export interface SavedState {
   readonly phaseSince: number;
   readonly startedAt: number;
   readonly stop?: StopRecord;
+  /** the last signal that is on record here; it may be told again */
+  readonly signal: number;
   readonly killed: readonly string[];
   readonly held: readonly string[];
   readonly instances: Readonly<Record<string, InstanceRecord>>;

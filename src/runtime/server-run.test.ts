@@ -333,8 +333,8 @@ test("ServerRun goes on with a stop that its predecessor wrote down and did not 
   const never = { ...serviceSpec("x").restart, policy: "never" } as const;
   const ending = planOf([serviceSpec("a"), serviceSpec("main", { restart: never })], { main: "main" });
   const cases: [string, Plan, (server: FakeServer) => void | Promise<void>, number, string[]][] = [
-    ["SIGTERM", plan, ({ init }) => init.send("SIGTERM"), 0, ["GracefulTerminate", "ShutdownStarted"]],
-    ["SIGINT", plan, ({ init }) => init.send("SIGINT"), 137, ["ShutdownStarted"]],
+    ["SIGTERM", plan, ({ init }) => void init.send("SIGTERM"), 0, ["GracefulTerminate", "ShutdownStarted"]],
+    ["SIGINT", plan, ({ init }) => void init.send("SIGINT"), 137, ["ShutdownStarted"]],
     ["fatal", ending, ({ init }) => writtenDown(init, () => init.end("main/0", { code: 5 })), 5, ["ShutdownStarted"]],
     [
       "main ended",
@@ -547,4 +547,17 @@ test("openListeners does not wait for the tries of one listener when another can
     (error: EntryError) =>
       error.problems.map(({ message }) => message).join() === "cannot bind retried,cannot bind denied",
   );
+});
+
+test("ServerRun takes a SIGTERM that is told again, because its acknowledgement was lost, for the same one", async () => {
+  const plan = planOf([serviceSpec("a")]);
+  const first = new FakeServer(plan);
+  await first.begin();
+  const sequence = first.init.send("SIGTERM");
+  // on record, and nothing has been done yet
+  const second = successor(first, plan, () => 50);
+  await second.begin();
+  second.init.send("SIGTERM", sequence);
+  await second.clock.advance(100);
+  assert.equal(second.exitCode, 0);
 });

@@ -66,6 +66,7 @@ export class ServerRun {
   readonly #killed: string[];
   readonly #lameDuck = new LameDuck();
   readonly #endpoints: Endpoints;
+  #signal: number;
   #saveQueued = false;
   #savedText = "";
   #doneWaves = 0;
@@ -76,6 +77,7 @@ export class ServerRun {
     const { plan, clock, init } = parts;
     this.#saved = readState(init.recovered.state.get(stateName));
     this.#killed = [...(this.#saved?.killed ?? [])];
+    this.#signal = this.#saved?.signal ?? 0;
     this.#stop = new StopRequest(this.#saved?.stop, () => this.#changed());
     this.#services = new ServiceSet({
       plan,
@@ -254,6 +256,9 @@ export class ServerRun {
         this.#inbox.post("FastShutdown", "the init is gone");
         return;
       case "signal":
+        // its acknowledgement died with the supervisor that wrote it down
+        if (event.sequence <= this.#signal) return;
+        this.#signal = event.sequence;
         if (event.signal === "SIGTERM" || event.signal === "SIGQUIT") this.request("Terminate", event.signal);
         else if (event.signal === "SIGINT") this.request("FastShutdown", event.signal);
         else if (plan.main !== undefined) void this.control.signalService(plan.main, event.signal, "child");
@@ -375,6 +380,7 @@ export class ServerRun {
       phase: snapshot.phase,
       phaseSince: snapshot.phaseSince,
       startedAt: snapshot.startedAt,
+      signal: this.#signal,
       killed: this.#killed,
       held: this.#services.held,
       instances: this.#services.records,

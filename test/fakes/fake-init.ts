@@ -30,6 +30,9 @@ export function exitEvent(id: string, pid: number, status: ExitStatus, at = 0): 
 
 export type Behaviour = (process: FakeProcess, signal: string) => number | "ignore";
 
+/** of all inits together, as one init numbers them for all of its supervisors */
+let signals = 0;
+
 /** An init without processes: what a process does with a signal is `behaviour`: exit after so many ms, or nothing. */
 export class FakeInit implements Init {
   readonly pid = 1;
@@ -104,8 +107,10 @@ export class FakeInit implements Init {
     this.#receive(exitEvent(process.id, process.pid, status, this.#clock.now()));
   }
 
-  send(signal: string): void {
-    this.#receive({ kind: "signal", signal, senderPid: 0, senderUid: 0 });
+  /** The number of the signal, to tell it again. */
+  send(signal: string, sequence = ++signals): number {
+    this.#receive({ kind: "signal", signal, senderPid: 0, senderUid: 0, sequence });
+    return sequence;
   }
 
   /** The process of this id, or the newest one of this instance ("web/0"). */

@@ -174,8 +174,7 @@ export class InitClient implements Init {
         this.#holds.answer(reply.name, undefined);
         break;
       case "signal": {
-        const { kind, signal, senderPid, senderUid } = reply;
-        this.#deliver({ kind, signal, senderPid, senderUid }, reply.sequence);
+        this.#deliver(reply, reply.sequence);
         break;
       }
       case "exited":

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,10 +42,11 @@ static long next_number(const char **text)
     bool negative = **text == '-';
     if (negative)
         ++*text;
-    long value = 0;
+    /* unsigned: what is no number of the kernel's may be too large */
+    unsigned long value = 0;
     for (; **text >= '0' && **text <= '9'; ++*text)
-        value = value * 10 + (**text - '0');
-    return negative ? -value : value;
+        value = value * 10 + (unsigned long)(**text - '0');
+    return negative ? -(long)(value & LONG_MAX) : (long)(value & LONG_MAX);
 }
 
 static bool read_stat(int directory, const char *pid, struct process *process)

@@ -226,6 +226,8 @@ test("FORGET of a living child drops it when it exits, without a word", { skip }
   await supervisor.greet();
   const pid = await supervisor.spawn("short", ["sleep", "1000"]);
   supervisor.send("FORGET", ["short"]);
+  // orders are obeyed in their order: this one's answer comes after it
+  await supervisor.signal("short", 0, "child");
   process.kill(pid, "SIGKILL");
   await eventually(() => stateOf(pid) === undefined, "it is reaped");
   await supervisor.spawn("short", ["sleep", "1000"]);
