@@ -1,5 +1,6 @@
 // How many of the SIGTERMs that come 0 to 100 ms after the exec of a PID 1 are lost, for this init and for others that are installed.
 //   node test/bench/early-signals.mjs [--tries 100] [--delays 0,1,2,5,10,20,50,100] [--bin dist/bin/pingora-entry]
+// Exit code 1 when ours loses one from 5 ms on, or before that more than the best of the others.
 // Needs root (a PID namespace per try). The inits take turns, so that all see the same machine.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -75,6 +76,21 @@ try {
   for (const [name, counts] of lost) {
     console.log([name.padEnd(16), ...delays.map((delay) => String(counts.get(delay)).padStart(6))].join(""));
   }
+  const lostBy = (name, among) =>
+    delays.filter(among).reduce((sum, delay) => sum + (lost.get(name)?.get(delay) ?? 0), 0);
+  const [early, late] = [(delay) => delay < 5, (delay) => delay >= 5];
+  const best = Math.min(...inits.slice(1).map(([name]) => lostBy(name, early)));
+  const limits = [
+    [`lost from 5 ms on: ${lostBy("pingora-entry", late)}, at most 0`, lostBy("pingora-entry", late) === 0],
+    Number.isFinite(best)
+      ? [
+          `lost before: ${lostBy("pingora-entry", early)}, at most the ${best} of the best other`,
+          lostBy("pingora-entry", early) <= best,
+        ]
+      : ["lost before: no other init is installed to compare with", true],
+  ];
+  for (const [words, kept] of limits) console.log(`${kept ? "ok    " : "FAILED"} ${words}`);
+  process.exitCode = limits.every(([, kept]) => kept) ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
