@@ -3,9 +3,11 @@ import type {
   Init,
   InitEvent,
   Recovered,
+  ReplaceResult,
   SignalScope,
   SpawnResult,
   SpawnSpec,
+  SuccessorResult,
 } from "../../src/runtime/ports.js";
 import type { ManualClock } from "./manual-clock.js";
 
@@ -37,12 +39,22 @@ let signals = 0;
 export class FakeInit implements Init {
   readonly pid = 1;
   readonly isPid1 = true;
-  recovered: Recovered = { restarts: 0, children: [], held: new Map(), state: new Map() };
+  line = 1;
+  primary = true;
+  readonly held = new Map<string, number>();
+  recovered: Recovered = { restarts: 0, children: [], held: new Map(), state: new Map(), lines: [] };
   readonly processes: FakeProcess[] = [];
   readonly saved = new Map<string, string>();
   readonly forgotten = new Set<string>();
   exitCode: number | undefined;
   backstopAt: number | undefined;
+  /** lines that `successor` started and that have not ended */
+  readonly lines = new Set<number>();
+  readonly successors: { readonly argv: readonly string[]; readonly env: readonly string[] }[] = [];
+  successorFailure: Extract<SuccessorResult, { ok: false }> | undefined;
+  replaceResult: ReplaceResult = { ok: true, version: "0.0.0" };
+  /** the descriptor of `standby` */
+  standbyFd: number | undefined;
   spawnFailure: ((id: string) => Extract<SpawnResult, { ok: false }> | undefined) | undefined;
   behaviour: Behaviour = (_process, signal) => (signal === "SIGTERM" ? 10 : "ignore");
   readonly #clock: ManualClock;
@@ -126,10 +138,13 @@ export class FakeInit implements Init {
     if (this.dead) return;
     this.forgotten.add(id);
   }
-  hold(): Promise<void> {
+  hold(name: string, fd: number): Promise<void> {
+    this.held.set(name, fd);
     return Promise.resolve();
   }
-  release(): void {}
+  release(name: string): void {
+    this.held.delete(name);
+  }
   save(name: string, text: string): void {
     if (this.dead) return;
     this.saved.set(name, text);
@@ -141,5 +156,29 @@ export class FakeInit implements Init {
   }
   exit(code: number): void {
     this.exitCode = code;
+  }
+  successor(spec: { readonly argv: readonly string[]; readonly env: readonly string[] }): Promise<SuccessorResult> {
+    if (this.successorFailure !== undefined) return Promise.resolve(this.successorFailure);
+    this.successors.push(spec);
+    const line = this.line + this.successors.length;
+    this.lines.add(line);
+    this.#pid += 1;
+    return Promise.resolve({ ok: true, line, pid: this.#pid });
+  }
+  own(): void {
+    this.primary = true;
+  }
+  abandon(line: number): void {
+    queueMicrotask(() => this.endLine(line, { signal: "SIGKILL" }));
+  }
+  /** A line is over by itself. */
+  endLine(line: number, status: ExitStatus): void {
+    if (this.lines.delete(line)) this.#receive({ kind: "ended", line, status });
+  }
+  replace(): Promise<ReplaceResult> {
+    return Promise.resolve(this.replaceResult);
+  }
+  standby(lockFd: number): void {
+    this.standbyFd = lockFd;
   }
 }

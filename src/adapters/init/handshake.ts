@@ -11,6 +11,8 @@ export const protocolVersion = 1;
 export interface Greeting {
   readonly pid: number;
   readonly isPid1: boolean;
+  readonly line: number;
+  readonly primary: boolean;
   readonly recovered: Recovered;
 }
 
@@ -20,6 +22,7 @@ export class Handshake {
   readonly #children: Recovered["children"][number][] = [];
   readonly #held = new Map<string, number>();
   readonly #state = new Map<string, string>();
+  readonly #lines: Recovered["lines"][number][] = [];
 
   /**
    * True when the reply belongs to the handshake.
@@ -52,6 +55,9 @@ export class Handshake {
         native().close(fd);
         return true;
       }
+      case "sync-line":
+        this.#lines.push({ line: reply.line, pid: reply.pid });
+        return true;
       default:
         return false;
     }
@@ -60,8 +66,15 @@ export class Handshake {
   /** @throws FrameError: SYNCED came without WELCOME */
   finish(): Greeting {
     if (this.#welcome === undefined) throw new FrameError("SYNCED", "no WELCOME came before");
-    const { pid, isPid1, restarts } = this.#welcome;
-    return { pid, isPid1, recovered: { restarts, children: this.#children, held: this.#held, state: this.#state } };
+    const { pid, isPid1, restarts, line, primary } = this.#welcome;
+    const recovered = {
+      restarts,
+      children: this.#children,
+      held: this.#held,
+      state: this.#state,
+      lines: this.#lines,
+    };
+    return { pid, isPid1, line, primary, recovered };
   }
 
   /** closes what was taken over, when nothing comes of it */

@@ -56,7 +56,7 @@ class FakeInit {
 }
 
 const plain = (say: FakeInit["say"]) => {
-  say("WELCOME", ["1", "42", "1", "boot", "0"]);
+  say("WELCOME", ["1", "42", "1", "boot", "0", "1", "1"]);
   say("SYNCED");
 };
 
@@ -85,15 +85,17 @@ test("openChannel returns what an earlier supervisor left when the init syncs", 
     () => closeSync(read),
   );
   const { init, events } = await connected((say) => {
-    say("WELCOME", ["1", "42", "1", "boot", "3"]);
+    say("WELCOME", ["1", "42", "1", "boot", "3", "2", "0"]);
     say("SYNC", ["child", "web", "50", "running"]);
     say("SYNC", ["child", "db", "51", "exited", "code", "7", "1", "2", "3", "4"]);
     say("SYNC", ["held", "http"], [read]);
     say("SYNC", ["state", "phase"], [], "Running é");
+    say("SYNC", ["line", "1", "49"]);
     say("EXITED", ["web", "50", "code", "0", "1", "2", "3", "5"]);
     say("SYNCED");
   });
   assert.deepEqual([init.pid, init.isPid1, init.recovered.restarts], [42, true, 3]);
+  assert.deepEqual([init.line, init.primary, init.recovered.lines], [2, false, [{ line: 1, pid: 49 }]]);
   assert.deepEqual(
     init.recovered.children.map((child) => [child.id, child.pid, child.exit?.status]),
     [
@@ -310,6 +312,64 @@ test("save needs no free descriptor, and what there is no memory for blocks noth
   process.off("warning", warned);
 });
 
+test("successor asks for one line at a time and resolves with what the init says of each", async () => {
+  const { init, fake } = await connected();
+  const first = init.successor({ argv: ["node", "é"], env: ["A=1"] });
+  const second = init.successor({ argv: ["nope"], env: [] });
+  await eventually(() => fake.seen.length === 2);
+  assert.deepEqual(fake.lines().slice(1), ["SUCCESSOR e=A=1 a=node a=é"]);
+  fake.say("STARTED", ["2", "77"]);
+  assert.deepEqual(await first, { ok: true, line: 2, pid: 77 });
+  await eventually(() => fake.lines().includes("SUCCESSOR a=nope"));
+  fake.say("START-FAILED", ["exec", "2"]);
+  assert.deepEqual(await second, { ok: false, stage: "exec", errno: "ENOENT" });
+  assert.deepEqual(await init.successor({ argv: ["a\0b"], env: [] }), { ok: false, stage: "exec", errno: "EINVAL" });
+});
+
+test("own makes this line the primary, and the end of another line is an event", async () => {
+  const { init, fake, events } = await connected((say) => {
+    say("WELCOME", ["1", "42", "1", "boot", "0", "2", "0"]);
+    say("SYNCED");
+  });
+  init.listen((event) => events.push(event));
+  assert.deepEqual([init.line, init.primary], [2, false]);
+  init.own();
+  init.abandon(1);
+  assert.equal(init.primary, true);
+  await eventually(() => fake.lines().includes("ABANDON 1"));
+  assert.deepEqual(fake.lines().slice(1), ["READY", "OWN", "ABANDON 1"]);
+  fake.say("ENDED", ["1", "signal", "9"]);
+  fake.say("ENDED", ["3", "code", "7"]);
+  await eventually(() => events.length === 2);
+  assert.deepEqual(events, [
+    { kind: "ended", line: 1, status: { signal: "SIGKILL" } },
+    { kind: "ended", line: 3, status: { code: 7 } },
+  ]);
+});
+
+test("replace resolves with the new version, or with the reason when nothing has changed", async () => {
+  const { init, fake } = await connected();
+  const refused = init.replace("/nope");
+  await eventually(() => fake.lines().includes("REPLACE /nope"));
+  fake.say("ERROR", ["REPLACE", "no such file"]);
+  assert.deepEqual(await refused, { ok: false, reason: "no such file" });
+  const replaced = init.replace("/new");
+  await eventually(() => fake.lines().includes("REPLACE /new"));
+  fake.say("REPLACED", ["0.2.0"]);
+  assert.deepEqual(await replaced, { ok: true, version: "0.2.0" });
+});
+
+test("standby passes the descriptor of the lock", async () => {
+  const { init, fake } = await connected();
+  const fd = openSync("/dev/zero", "r");
+  closing.push(() => closeSync(fd));
+  init.standby(fd);
+  await eventually(() => fake.lines().includes("STANDBY"));
+  const [passed = -1] = fake.seen[1]?.fds ?? [];
+  assert.equal(fstatSync(passed).rdev, fstatSync(fd).rdev);
+  closeSync(passed);
+});
+
 test("signal rejects when no signal has the name", async () => {
   const { init } = await connected();
   await assert.rejects(init.signal("web", "SIGNOPE", "child"), EntryError);
@@ -318,8 +378,13 @@ test("signal rejects when no signal has the name", async () => {
 test("a lost channel rejects what waits, gives closed once, and refuses what comes later", async () => {
   const { init, fake, events } = await connected();
   init.listen((event) => events.push(event));
-  const waiting = [init.spawn("a", spec), init.signal("a", "SIGTERM", "group"), init.hold("x", 0)];
-  await eventually(() => fake.seen.length === 5);
+  const waiting = [
+    init.spawn("a", spec),
+    init.signal("a", "SIGTERM", "group"),
+    init.hold("x", 0),
+    init.successor({ argv: ["a"], env: [] }),
+  ];
+  await eventually(() => fake.seen.length === 6);
   for (const fd of fake.seen.flatMap((frame) => frame.fds)) closeSync(fd);
   fake.say("EXITED", ["z", "5", "code", "0", "0", "0", "0", "1"]);
   fake.channel.close();
@@ -349,7 +414,7 @@ test("events written by an init that ended without reading are still received", 
 
 test("openChannel rejects when the init speaks another version, closes, or loses descriptors", async () => {
   await assert.rejects(
-    connected((say) => say("WELCOME", ["2", "1", "1", "b", "0"])),
+    connected((say) => say("WELCOME", ["2", "1", "1", "b", "0", "1", "1"])),
     /speaks version 2.*version 1 is needed/,
   );
   const { ours, fake } = pair(() => fake.channel.close());
@@ -406,7 +471,7 @@ test("what an init does not read is queued in order, bounded, and newest notes r
   const addon = native();
   const [ours, theirs] = addon.socketpair(addon.constants.SOCK_SEQPACKET);
   const say = (verb: string, fields: string[]) => addon.sendmsg(theirs, encodeFrame(verb, fields), []);
-  say("WELCOME", ["1", "1", "1", "b", "0"]);
+  say("WELCOME", ["1", "1", "1", "b", "0", "1", "1"]);
   say("SYNCED", []);
   const init = await openChannel(ours);
   const before = descriptors();

@@ -1,9 +1,19 @@
 import { EntryError } from "../../core/entry-error.js";
 import { signalNumber } from "../../core/signals.js";
-import type { Init, InitEvent, Recovered, SignalScope, SpawnResult, SpawnSpec } from "../../runtime/ports.js";
+import type {
+  Init,
+  InitEvent,
+  Recovered,
+  ReplaceResult,
+  SignalScope,
+  SpawnResult,
+  SpawnSpec,
+  SuccessorResult,
+} from "../../runtime/ports.js";
 import type { Channel, ReceivedFrame } from "./channel.js";
 import { encodeFrame, FrameError, maxFrameFds } from "./frame.js";
 import type { Greeting } from "./handshake.js";
+import { InitAlarm } from "./init-alarm.js";
 import { Leftovers } from "./leftovers.js";
 import { Pending } from "./pending.js";
 import { type Reply, readReply } from "./reply.js";
@@ -17,10 +27,21 @@ function lostChannel(): EntryError {
   return new EntryError("os", "cannot reach the init: its end of the channel is closed, it has ended");
 }
 
+/** A frame with arguments and environment, or what execve itself would say: a NUL ends an argument, and there is a limit to all of them. */
+function execFrame(verb: string, fields: readonly string[]): Buffer | { ok: false; stage: string; errno: string } {
+  try {
+    return encodeFrame(verb, fields);
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    return { ok: false, stage: "exec", errno: fields.some((field) => field.includes("\0")) ? "EINVAL" : "E2BIG" };
+  }
+}
+
 /** The init as the runtime knows it, over an open channel whose handshake is done. */
 export class InitClient implements Init {
   readonly pid: number;
   readonly isPid1: boolean;
+  readonly line: number;
   readonly recovered: Recovered;
   readonly #channel: Channel;
   readonly #spawns = new Pending<string, SpawnResult>();
@@ -32,20 +53,33 @@ export class InitClient implements Init {
   readonly #dead = new Map<string, number>();
   readonly #livingPids = new Set<number>();
   readonly #leftovers: Leftovers;
+  readonly #alarm: InitAlarm;
   /** the init looks for what a dead child has left */
   #walking = false;
   #ticket = 0;
+  #primary: boolean;
+  /** answers to these name no question: one of them is asked at a time */
+  readonly #successors = new Pending<string, SuccessorResult>();
+  readonly #replacements = new Pending<string, ReplaceResult>();
+  #asked: Promise<unknown> = Promise.resolve();
 
   constructor(channel: Channel, greeting: Greeting) {
     this.#channel = channel;
     this.pid = greeting.pid;
     this.isPid1 = greeting.isPid1;
+    this.line = greeting.line;
+    this.#primary = greeting.primary;
     this.recovered = greeting.recovered;
     this.#leftovers = new Leftovers(this.pid, (pid) => this.#livingPids.has(pid));
+    this.#alarm = new InitAlarm(this.pid, () => this.#waiting.some(({ isEmpty }) => !isEmpty));
     for (const { id, pid, exit } of this.recovered.children) {
       if (exit === undefined) this.#livingPids.add(pid);
       else this.#died(id, pid);
     }
+  }
+
+  get primary(): boolean {
+    return this.#primary;
   }
 
   listen(receive: (event: InitEvent) => void): void {
@@ -60,14 +94,8 @@ export class InitClient implements Init {
     if (this.#spawns.has(id)) throw new Error(`two processes with the id ${id}`);
     const { fields, fds } = spawnRequest(id, spec);
     if (fds.length > maxFrameFds) return { ok: false, stage: "fd", errno: "EMFILE" };
-    let bytes: Buffer;
-    try {
-      bytes = encodeFrame("SPAWN", fields);
-    } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      // what execve itself would say: a NUL ends an argument, and there is a limit to all of them
-      return { ok: false, stage: "exec", errno: fields.some((field) => field.includes("\0")) ? "EINVAL" : "E2BIG" };
-    }
+    const bytes = execFrame("SPAWN", fields);
+    if (!Buffer.isBuffer(bytes)) return bytes;
     try {
       this.#request("SPAWN", bytes, fds);
     } catch (error) {
@@ -150,6 +178,36 @@ export class InitClient implements Init {
     this.#channel.sendLast({ verb: "EXIT", bytes: encodeFrame("EXIT", [`${code}`]), fds: [] }, exitPatienceMs);
   }
 
+  successor(spec: { readonly argv: readonly string[]; readonly env: readonly string[] }): Promise<SuccessorResult> {
+    const fields = [...spec.env.map((element) => `e=${element}`), ...spec.argv.map((argument) => `a=${argument}`)];
+    return this.#inTurn(async () => {
+      const bytes = execFrame("SUCCESSOR", fields);
+      if (!Buffer.isBuffer(bytes)) return bytes;
+      this.#request("SUCCESSOR", bytes, []);
+      return this.#successors.wait("SUCCESSOR");
+    });
+  }
+
+  own(): void {
+    this.#primary = true;
+    this.#note("OWN");
+  }
+
+  abandon(line: number): void {
+    this.#note("ABANDON", [`${line}`], `ABANDON ${line}`);
+  }
+
+  replace(path: string): Promise<ReplaceResult> {
+    return this.#inTurn(async () => {
+      this.#request("REPLACE", encodeFrame("REPLACE", [path]), []);
+      return this.#replacements.wait("REPLACE");
+    });
+  }
+
+  standby(lockFd: number): void {
+    this.#request("STANDBY", encodeFrame("STANDBY"), [lockFd]);
+  }
+
   /** one frame from the init; descriptors that come with it are nobody's. @throws FrameError: it cannot be understood */
   receive(frame: ReceivedFrame): void {
     const reply = readReply(frame);
@@ -159,6 +217,7 @@ export class InitClient implements Init {
 
   /** @throws FrameError: it belongs to the handshake */
   take(reply: Reply): void {
+    this.#alarm.heard();
     switch (reply.kind) {
       case "spawned":
         this.#livingPids.add(reply.pid);
@@ -173,6 +232,15 @@ export class InitClient implements Init {
       case "held":
         this.#holds.answer(reply.name, undefined);
         break;
+      case "started":
+        this.#successors.answer("SUCCESSOR", { ok: true, line: reply.line, pid: reply.pid });
+        break;
+      case "start-failed":
+        this.#successors.answer("SUCCESSOR", { ok: false, stage: reply.stage, errno: reply.errno });
+        break;
+      case "replaced":
+        this.#replacements.answer("REPLACE", { ok: true, version: reply.version });
+        break;
       case "signal": {
         this.#deliver(reply, reply.sequence);
         break;
@@ -182,6 +250,7 @@ export class InitClient implements Init {
         this.#deliver(reply);
         break;
       case "reaped":
+      case "ended":
         this.#deliver(reply);
         break;
       case "error":
@@ -194,8 +263,12 @@ export class InitClient implements Init {
 
   /** the channel is gone: whoever waits is told */
   lost(): void {
-    for (const pending of [this.#spawns, this.#signals, this.#holds]) pending.refuseAll(lostChannel);
+    for (const pending of this.#waiting) pending.refuseAll(lostChannel);
     this.#deliver({ kind: "closed" });
+  }
+
+  get #waiting() {
+    return [this.#spawns, this.#signals, this.#holds, this.#successors, this.#replacements];
   }
 
   #deliver(event: InitEvent, sequence?: number): void {
@@ -214,15 +287,27 @@ export class InitClient implements Init {
   #request(verb: string, bytes: Buffer, fds: readonly number[]): void {
     if (!this.#channel.open) throw lostChannel();
     this.#channel.send({ verb, bytes, fds });
+    this.#alarm.asked();
+  }
+
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = this.#asked.then(ask);
+    this.#asked = answer.catch(() => {});
+    return answer;
   }
 
   /** The init did not understand us: a bug of one end, told to the request that is most likely meant. */
   #refused(verb: string, text: string): void {
+    if (verb === "REPLACE" && this.#replacements.has(verb)) {
+      this.#replacements.answer(verb, { ok: false, reason: text });
+      return;
+    }
     const error = new Error(`the init refused ${verb}: ${text}`);
-    const pending = new Map<string, Pending<string, SpawnResult> | Pending<number, number> | Pending<string, void>>([
+    const pending = new Map<string, { refuseOldest(reason: Error): boolean }>([
       ["SPAWN", this.#spawns],
       ["SIGNAL", this.#signals],
       ["HOLD", this.#holds],
+      ["SUCCESSOR", this.#successors],
     ]).get(verb);
     if (!pending?.refuseOldest(error)) process.emitWarning(error);
   }

@@ -16,6 +16,10 @@ export class Pending<K, T> {
     });
   }
 
+  get isEmpty(): boolean {
+    return this.#waiting.size === 0;
+  }
+
   has(key: K): boolean {
     return this.#waiting.has(key);
   }

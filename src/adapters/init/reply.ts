@@ -1,5 +1,5 @@
 import { nameOfSignal } from "../../core/signals.js";
-import type { InitEvent } from "../../runtime/ports.js";
+import type { ExitStatus, InitEvent } from "../../runtime/ports.js";
 import { errnoName } from "./errno-name.js";
 import { type Frame, FrameError } from "./frame.js";
 
@@ -14,10 +14,13 @@ export type Reply =
       readonly isPid1: boolean;
       readonly bootId: string;
       readonly restarts: number;
+      readonly line: number;
+      readonly primary: boolean;
     }
   | { readonly kind: "sync-child"; readonly id: string; readonly pid: number; readonly exit?: ExitedEvent }
   | { readonly kind: "sync-held"; readonly name: string }
   | { readonly kind: "sync-state"; readonly name: string }
+  | { readonly kind: "sync-line"; readonly line: number; readonly pid: number }
   | { readonly kind: "synced" }
   | {
       readonly kind: "signal";
@@ -32,6 +35,10 @@ export type Reply =
   | { readonly kind: "spawn-failed"; readonly id: string; readonly stage: string; readonly errno: string }
   | { readonly kind: "signalled"; readonly ticket: number; readonly count: number }
   | { readonly kind: "held"; readonly name: string }
+  | { readonly kind: "started"; readonly line: number; readonly pid: number }
+  | { readonly kind: "start-failed"; readonly stage: string; readonly errno: string }
+  | { readonly kind: "replaced"; readonly version: string }
+  | Extract<InitEvent, { kind: "ended" }>
   | { readonly kind: "error"; readonly verb: string; readonly text: string };
 
 /** Takes the fields of one frame in order; refuses a missing one, one too many, and a number that is none. */
@@ -69,10 +76,14 @@ function signalOf(fields: Fields): string {
   return nameOfSignal(number) ?? fields.refuse(`${number} is not a signal`);
 }
 
-function exitOf(fields: Fields, id: string, pid: number): ExitedEvent {
+function statusOf(fields: Fields): ExitStatus {
   const how = fields.text();
   if (how !== "code" && how !== "signal") fields.refuse("the status is neither code nor signal");
-  const status = how === "code" ? { code: fields.number() } : { signal: signalOf(fields) };
+  return how === "code" ? { code: fields.number() } : { signal: signalOf(fields) };
+}
+
+function exitOf(fields: Fields, id: string, pid: number): ExitedEvent {
+  const status = statusOf(fields);
   const usage = { userMs: fields.number() / 1e3, systemMs: fields.number() / 1e3, maxRssKb: fields.number() };
   return fields.end({ kind: "exited", id, pid, status, usage, at: fields.number() });
 }
@@ -81,7 +92,8 @@ function syncOf(fields: Fields): Reply {
   const what = fields.text();
   if (what === "held") return fields.end({ kind: "sync-held", name: fields.text() });
   if (what === "state") return fields.end({ kind: "sync-state", name: fields.text() });
-  if (what !== "child") fields.refuse("neither child, held nor state");
+  if (what === "line") return fields.end({ kind: "sync-line", line: fields.number(), pid: fields.number() });
+  if (what !== "child") fields.refuse("neither child, held, state nor line");
   const id = fields.text();
   const pid = fields.number();
   const state = fields.text();
@@ -102,6 +114,8 @@ export function readReply(frame: Frame): Reply {
         isPid1: fields.number() === 1,
         bootId: fields.text(),
         restarts: fields.number(),
+        line: fields.number(),
+        primary: fields.number() === 1,
       });
     case "SYNC":
       return syncOf(fields);
@@ -132,6 +146,14 @@ export function readReply(frame: Frame): Reply {
       return fields.end({ kind: "signalled", ticket: fields.number(), count: fields.number() });
     case "HELD":
       return fields.end({ kind: "held", name: fields.text() });
+    case "STARTED":
+      return fields.end({ kind: "started", line: fields.number(), pid: fields.number() });
+    case "START-FAILED":
+      return fields.end({ kind: "start-failed", stage: fields.text(), errno: errnoName(fields.number()) });
+    case "ENDED":
+      return fields.end({ kind: "ended", line: fields.number(), status: statusOf(fields) });
+    case "REPLACED":
+      return fields.end({ kind: "replaced", version: fields.text() });
     case "ERROR":
       return fields.end({ kind: "error", verb: fields.text(), text: fields.text() });
     default:

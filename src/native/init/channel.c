@@ -11,25 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int channel = -1;
 static char buffer[FRAME_DIRECT_BYTES + 4096];
-
-void channel_open(int fd)
-{
-    channel = fd;
-}
-
-void channel_close(void)
-{
-    if (channel >= 0)
-        close(channel);
-    channel = -1;
-}
-
-int channel_fd(void)
-{
-    return channel;
-}
 
 /* The frame that the first descriptor holds. It must not change while we read it: sealed. */
 static const char *map_memory(struct message *message)
@@ -74,13 +56,13 @@ static void take_fds(struct message *message, struct msghdr *header)
 }
 
 /* Nothing was read: the other end is gone, or it sent an empty datagram. */
-static bool is_hung_up(void)
+static bool is_hung_up(int channel)
 {
     struct pollfd look = {.fd = channel, .events = POLLRDHUP};
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-enum channel_received channel_receive(struct message *message)
+enum channel_received channel_receive(int channel, struct message *message)
 {
     char control[CMSG_SPACE(sizeof(int) * (FRAME_MOST_FDS + 1))] __attribute__((aligned(8)));
     struct iovec piece = {.iov_base = buffer, .iov_len = sizeof buffer};
@@ -96,7 +78,7 @@ enum channel_received channel_receive(struct message *message)
     take_fds(message, &header);
     message->bytes = buffer;
     message->length = (size_t)length;
-    if (length == 0 && message->fd_count == 0 && is_hung_up())
+    if (length == 0 && message->fd_count == 0 && is_hung_up(channel))
         return CHANNEL_CLOSED;
     if (header.msg_flags & MSG_TRUNC)
         message->problem = "it is longer than 60000 bytes and not in a memfd";
@@ -116,7 +98,7 @@ void message_close(struct message *message)
         munmap(message->mapping, message->length);
 }
 
-enum channel_sent channel_send(const struct frame_text *text, int fd)
+enum channel_sent channel_send(int channel, const struct frame_text *text, int fd)
 {
     char control[CMSG_SPACE(sizeof fd)] __attribute__((aligned(8)));
     struct iovec piece = {.iov_base = (void *)text->bytes, .iov_len = text->length};

@@ -19,18 +19,14 @@ struct message {
 enum channel_received { CHANNEL_MESSAGE, CHANNEL_NOTHING, CHANNEL_CLOSED };
 enum channel_sent { CHANNEL_SENT, CHANNEL_FULL, CHANNEL_SHORT, CHANNEL_GONE };
 
-/* Takes `fd` over: the one channel that there is. */
-void channel_open(int fd);
-void channel_close(void);
-int channel_fd(void); /* -1: closed */
-
-enum channel_received channel_receive(struct message *message);
+/* Its bytes are overwritten by the next one, of whatever channel. */
+enum channel_received channel_receive(int channel, struct message *message);
 void message_close(struct message *message);
 
 /*
- * Sends `text`, with a duplicate of `fd` unless that is -1. FULL: when the socket is writable again. SHORT: the kernel lacks something
- * that no poll reports (memory, descriptors under way): later.
+ * Sends `text` over `channel` (-1: closed), with a duplicate of `fd` unless that is -1. FULL: when the socket is writable again. SHORT: the
+ * kernel lacks something that no poll reports (memory, descriptors under way): later.
  */
-enum channel_sent channel_send(const struct frame_text *text, int fd);
+enum channel_sent channel_send(int channel, const struct frame_text *text, int fd);
 
 #endif

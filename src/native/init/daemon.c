@@ -9,6 +9,7 @@
 
 #include "early.h"
 #include "say.h"
+#include "state.h"
 
 static int caller = -1;
 
@@ -88,4 +89,9 @@ void daemon_tell(bool ready)
 void daemon_tell_end(int code)
 {
     tell((unsigned char)code);
+}
+
+void daemon_visit(struct state *state)
+{
+    state_fd(state, "daemon", &caller);
 }

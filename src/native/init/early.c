@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "state.h"
+
 /*
  * The kernel drops what it sends to a PID 1 that neither blocks nor handles it, and a static C library spends longer before main() than
  * everything after it (glibc asks the processor dozens of questions, each of which a virtual machine answers slowly). So the program's
@@ -76,4 +78,9 @@ signal_set early_given_mask(void)
 void early_set_mask(signal_set mask)
 {
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
+void early_visit(struct state *state)
+{
+    STATE_NUMBER(state, "mask", *(volatile signal_set *)&given, INT64_MIN, INT64_MAX);
 }

@@ -10,6 +10,8 @@ typedef uint64_t signal_set;
 
 #define SIGNAL_BIT(number) ((signal_set)1 << ((number)-1))
 
+struct state;
+
 /* Blocks every signal, unless the entry stub has done so before the C library began. */
 void early_block(void);
 
@@ -18,5 +20,8 @@ signal_set early_given_mask(void);
 
 /* Gives the calling process `mask`. */
 void early_set_mask(signal_set mask);
+
+/* What an init that replaces this one is to know (state.h). */
+void early_visit(struct state *state);
 
 #endif

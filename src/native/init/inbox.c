@@ -4,55 +4,50 @@
 #include <stddef.h>
 #include <string.h>
 
-/* 64 to be sent, and as many under way: there are fewer signals than that, so a full queue has two equal ones */
-enum { MOST_UNSENT = 64, MOST_SENT = 64 };
+#include "state.h"
 
-static struct waiting queue[MOST_UNSENT + MOST_SENT];
-static int count;
-static int64_t last_sequence;
-
-static int unsent(void)
+static int unsent(const struct inbox *inbox)
 {
     int number = 0;
-    for (int i = 0; i < count; i++)
-        number += queue[i].sent_at == 0;
+    for (int i = 0; i < inbox->count; i++)
+        number += inbox->queue[i].sent_at == 0;
     return number;
 }
 
-static void remove_at(int index)
+static void remove_at(struct inbox *inbox, int index)
 {
-    memmove(&queue[index], &queue[index + 1], (size_t)(count - index - 1) * sizeof queue[0]);
-    count--;
+    memmove(&inbox->queue[index], &inbox->queue[index + 1], (size_t)(inbox->count - index - 1) * sizeof inbox->queue[0]);
+    inbox->count--;
 }
 
 /* An unsent entry before `end` with this number; -1 when there is none. */
-static int find_unsent(int number, int end)
+static int find_unsent(const struct inbox *inbox, int number, int end)
 {
     for (int i = 0; i < end; i++)
-        if (queue[i].sent_at == 0 && queue[i].number == number)
+        if (inbox->queue[i].sent_at == 0 && inbox->queue[i].number == number)
             return i;
     return -1;
 }
 
-static void make_room(void)
+static void make_room(struct inbox *inbox)
 {
-    for (int i = count - 1; i > 0; i--) {
-        if (queue[i].sent_at == 0 && find_unsent(queue[i].number, i) >= 0) {
-            remove_at(i);
+    for (int i = inbox->count - 1; i > 0; i--) {
+        if (inbox->queue[i].sent_at == 0 && find_unsent(inbox, inbox->queue[i].number, i) >= 0) {
+            remove_at(inbox, i);
             return;
         }
     }
 }
 
-void inbox_add(int number, pid_t sender, uid_t sender_user, int64_t now)
+void inbox_add(struct inbox *inbox, int number, pid_t sender, uid_t sender_user, int64_t now)
 {
-    if (unsent() >= MOST_UNSENT) {
-        if (find_unsent(number, count) >= 0)
+    if (unsent(inbox) >= INBOX_MOST_UNSENT) {
+        if (find_unsent(inbox, number, inbox->count) >= 0)
             return;
-        make_room();
+        make_room(inbox);
     }
-    queue[count++] = (struct waiting){
-        .sequence = ++last_sequence,
+    inbox->queue[inbox->count++] = (struct waiting){
+        .sequence = ++inbox->last_sequence,
         .number = number,
         .sender = sender,
         .sender_user = sender_user,
@@ -60,37 +55,56 @@ void inbox_add(int number, pid_t sender, uid_t sender_user, int64_t now)
     };
 }
 
-struct waiting *inbox_next(void)
+struct waiting *inbox_next(struct inbox *inbox)
 {
-    if (count - unsent() >= MOST_SENT)
+    if (inbox->count - unsent(inbox) >= INBOX_MOST_SENT)
         return NULL;
-    for (int i = 0; i < count; i++)
-        if (queue[i].sent_at == 0)
-            return &queue[i];
+    for (int i = 0; i < inbox->count; i++)
+        if (inbox->queue[i].sent_at == 0)
+            return &inbox->queue[i];
     return NULL;
 }
 
-void inbox_acknowledge(int64_t sequence)
+void inbox_acknowledge(struct inbox *inbox, int64_t sequence)
 {
-    while (count > 0 && queue[0].sent_at != 0 && queue[0].sequence <= sequence)
-        remove_at(0);
+    while (inbox->count > 0 && inbox->queue[0].sent_at != 0 && inbox->queue[0].sequence <= sequence)
+        remove_at(inbox, 0);
 }
 
-void inbox_send_again(void)
+void inbox_send_again(struct inbox *inbox)
 {
-    for (int i = 0; i < count; i++)
-        queue[i].sent_at = 0;
+    for (int i = 0; i < inbox->count; i++)
+        inbox->queue[i].sent_at = 0;
 }
 
-const struct waiting *inbox_stop(void)
+const struct waiting *inbox_stop(const struct inbox *inbox)
 {
-    for (int i = 0; i < count; i++)
-        if (inbox_is_stop(queue[i].number))
-            return &queue[i];
+    for (int i = 0; i < inbox->count; i++)
+        if (inbox_is_stop(inbox->queue[i].number))
+            return &inbox->queue[i];
     return NULL;
 }
 
 bool inbox_is_stop(int number)
 {
     return number == SIGTERM || number == SIGINT || number == SIGQUIT;
+}
+
+void inbox_visit(struct state *state, struct waiting *waiting)
+{
+    STATE_AMOUNT(state, "sequence", waiting->sequence);
+    STATE_NUMBER(state, "number", waiting->number, 1, 64);
+    STATE_NUMBER(state, "sender", waiting->sender, 0, INT32_MAX);
+    STATE_NUMBER(state, "user", waiting->sender_user, 0, UINT32_MAX);
+    STATE_AMOUNT(state, "received", waiting->received_at);
+    STATE_AMOUNT(state, "sent", waiting->sent_at);
+}
+
+struct waiting *inbox_restore(struct inbox *inbox)
+{
+    if (inbox->count == INBOX_MOST)
+        return NULL;
+    struct waiting *waiting = &inbox->queue[inbox->count++];
+    *waiting = (struct waiting){.number = SIGHUP};
+    return waiting;
 }

@@ -10,14 +10,12 @@
 #include "execute.h"
 #include "node.h"
 #include "options.h"
+#include "replace.h"
 #include "request.h"
 #include "say.h"
 #include "supervise.h"
+#include "version.h"
 #include "wrap.h"
-
-#ifndef PINGORA_ENTRY_VERSION
-#define PINGORA_ENTRY_VERSION "0.0.0"
-#endif
 
 static const char default_config[] = "/etc/pingora-entry/config.yaml";
 static const char prefix[] = "PINGORA_ENTRY_";
@@ -177,6 +175,10 @@ int main(int argc, char *argv[], char *environment[])
         pass_standard();
         return supervise_as_spawner(environment);
     }
+    if (argc == 3 && strcmp(argv[1], "--resume") == 0)
+        return supervise_resume(argv[2], environment);
+    if (argc == 2 && strcmp(argv[1], "--state-version") == 0)
+        return replace_answer();
 
     struct options options;
     options_parse(argc, argv, 1, &options);

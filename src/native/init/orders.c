@@ -10,27 +10,31 @@
 #include "children.h"
 #include "held.h"
 #include "inbox.h"
+#include "line.h"
 #include "number.h"
+#include "replace.h"
 #include "report.h"
 #include "spawn.h"
 #include "stop.h"
+#include "successor.h"
+#include "supervisor.h"
 #include "tree.h"
 
 struct order {
+    struct line *line; /* from whose supervisor it comes */
     struct frame *frame;
     struct message *message;
-    unsigned supervisor;
     int64_t now;
 };
 
 /* Each verb's function: NULL, or what is wrong with the order, which then has no effect. */
 typedef const char *obey(struct order *order);
 
-static void (*watch_start)(int slot, int fd);
+static struct orders_watch watch;
 
-void orders_init(void (*watch)(int slot, int fd))
+void orders_init(struct orders_watch given)
 {
-    watch_start = watch;
+    watch = given;
 }
 
 static const char *take_name(struct order *order, const char **name)
@@ -48,7 +52,7 @@ static const char *hello(struct order *order)
         return "a version is needed";
     if (version != 1)
         return "this init speaks version 1";
-    report_hello(order->supervisor);
+    report_hello(order->line, supervisor_restarts(order->line));
     return NULL;
 }
 
@@ -60,20 +64,28 @@ static const char *spawn_child(struct order *order)
     if (id == NULL)
         return "an id is needed";
     int slot = CHILD_NONE;
-    if (stop_has_begun())
+    if (stop_has_begun(order->line))
         failure = (struct start_failure){.stage = "fork", .error = ESHUTDOWN};
     else
-        slot = spawn(id, order->frame, order->message->fds, order->message->fd_count, order->supervisor, &failure);
+        slot = spawn(id, order->frame, order->message->fds, order->message->fd_count, line_slot(order->line),
+                     supervisor_restarts(order->line), &failure);
     if (slot != CHILD_NONE) {
-        watch_start(slot, children_at(slot)->start_pipe);
+        watch.child(slot, children_at(slot)->start_pipe);
         return NULL;
     }
     frame_begin(&text, "SPAWN-FAILED");
     frame_add(&text, id);
     frame_add(&text, failure.stage);
     frame_add_number(&text, failure.error);
-    report_answer(&text);
+    report_answer(order->line, &text);
     return NULL;
+}
+
+/* Another line's are none of its business. */
+static int own_child(const struct order *order, const char *id)
+{
+    int slot = children_by_id(id);
+    return slot != CHILD_NONE && children_at(slot)->line == line_slot(order->line) ? slot : CHILD_NONE;
 }
 
 static const char *signal_child(struct order *order)
@@ -85,7 +97,7 @@ static const char *signal_child(struct order *order)
     if (!has_ticket || id == NULL || !frame_take_number(order->frame, 0, 64, &number))
         return "a ticket, an id and a signal from 0 to 64 are needed";
     const char *scope = frame_take(order->frame);
-    int slot = children_by_id(id);
+    int slot = own_child(order, id);
     int (*deliver)(int, int) = scope == NULL                  ? NULL
                                : strcmp(scope, "child") == 0 ? tree_signal_child
                                : strcmp(scope, "group") == 0 ? tree_signal_group
@@ -96,7 +108,7 @@ static const char *signal_child(struct order *order)
     frame_begin(&text, "SIGNALLED");
     frame_add_number(&text, ticket);
     frame_add_number(&text, slot == CHILD_NONE ? 0 : deliver(slot, (int)number));
-    report_answer(&text);
+    report_answer(order->line, &text);
     return NULL;
 }
 
@@ -105,7 +117,7 @@ static const char *forget(struct order *order)
     const char *id = frame_take(order->frame);
     if (id == NULL)
         return "an id is needed";
-    int slot = children_by_id(id);
+    int slot = own_child(order, id);
     if (slot == CHILD_NONE)
         return NULL;
     struct child *child = children_at(slot);
@@ -126,12 +138,12 @@ static const char *hold(struct order *order)
         return problem;
     if (order->message->fd_count != 1)
         return "exactly one descriptor is needed";
-    if (!held_put(HELD_SOCKET, name, order->message->fds[0]))
+    if (!held_put(line_slot(order->line), HELD_SOCKET, name, order->message->fds[0]))
         return "8192 names are held already";
     order->message->fds[0] = -1;
     frame_begin(&text, "HELD");
     frame_add(&text, name);
-    report_answer(&text);
+    report_answer(order->line, &text);
     return NULL;
 }
 
@@ -140,7 +152,7 @@ static const char *release(struct order *order)
     const char *name;
     const char *problem = take_name(order, &name);
     if (problem == NULL)
-        held_drop(HELD_SOCKET, name);
+        held_drop(line_slot(order->line), HELD_SOCKET, name);
     return problem;
 }
 
@@ -155,7 +167,7 @@ static const char *state(struct order *order)
         return "exactly one descriptor is needed";
     if (fstat(order->message->fds[0], &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > FRAME_MOST_BYTES)
         return "a memfd of at most 8 MiB is needed";
-    if (!held_put(HELD_STATE, name, order->message->fds[0]))
+    if (!held_put(line_slot(order->line), HELD_STATE, name, order->message->fds[0]))
         return "8192 names are held already";
     order->message->fds[0] = -1;
     return NULL;
@@ -163,8 +175,8 @@ static const char *state(struct order *order)
 
 static const char *ready(struct order *order)
 {
-    (void)order;
-    report_ready();
+    report_ready(order->line);
+    order->line->supervisor.was_ready = true;
     return NULL;
 }
 
@@ -173,7 +185,7 @@ static const char *acknowledge(struct order *order)
     int64_t sequence;
     if (!frame_take_number(order->frame, 0, INT64_MAX, &sequence))
         return "a sequence number is needed";
-    inbox_acknowledge(sequence);
+    inbox_acknowledge(&order->line->inbox, sequence);
     return NULL;
 }
 
@@ -182,7 +194,7 @@ static const char *grace(struct order *order)
     int64_t milliseconds;
     if (!frame_take_number(order->frame, 0, (int64_t)7 * 86400 * 1000, &milliseconds))
         return "milliseconds are needed, at most a week of them";
-    stop_set_grace(milliseconds);
+    stop_set_grace(order->line, milliseconds);
     return NULL;
 }
 
@@ -194,7 +206,7 @@ static const char *backstop(struct order *order)
         return "an instant is needed: monotonic milliseconds, or -";
     if (!frame_take_number(order->frame, 0, 255, &code))
         return "an exit code from 0 to 255 is needed";
-    stop_set_backstop(instant, (int)code);
+    stop_set_backstop(order->line, instant, (int)code);
     return NULL;
 }
 
@@ -203,21 +215,100 @@ static const char *leave(struct order *order)
     int64_t code;
     if (!frame_take_number(order->frame, 0, 255, &code))
         return "an exit code from 0 to 255 is needed";
-    stop_by_order((int)code, order->now);
+    stop_by_order(order->line, (int)code, order->now);
+    return NULL;
+}
+
+static const char *successor(struct order *order)
+{
+    struct frame_text text;
+    const char *stage = "fork";
+    int error = ESHUTDOWN;
+    /* told apart by their order only */
+    if (successor_is_starting_for(order->line))
+        return "one is being started already";
+    struct line *line = NULL;
+    if (!order->line->supervisor.enabled) {
+        stage = "spawner";
+        error = ENOTSUP;
+    } else if (!stop_has_begun(order->line)) {
+        line = successor_start(order->line, order->frame, order->now, &stage, &error);
+    }
+    if (line != NULL) {
+        watch.successor(line);
+        return NULL;
+    }
+    frame_begin(&text, "START-FAILED");
+    frame_add(&text, stage);
+    frame_add_number(&text, error);
+    report_answer(order->line, &text);
+    return NULL;
+}
+
+static const char *own(struct order *order)
+{
+    if (stop_has_begun(order->line))
+        return "this line is being stopped";
+    line_make_primary(order->line);
+    stop_survive(order->line);
+    return NULL;
+}
+
+static const char *abandon(struct order *order)
+{
+    int64_t number;
+    if (!frame_take_number(order->frame, 1, INT32_MAX, &number))
+        return "the number of a line is needed";
+    struct line *line = line_by_number(number);
+    if (line == order->line)
+        return "a line cannot abandon itself";
+    if (line == NULL)
+        return NULL;
+    if (line_is_primary(line)) {
+        /* who was primary takes back in the same breath: the other may have sent its OWN in between */
+        if (!order->line->was_primary || own(order) != NULL)
+            return "the primary cannot be abandoned";
+    }
+    stop_abandon(line, SIGKILL, order->now);
+    return NULL;
+}
+
+static const char *replace(struct order *order)
+{
+    const char *path = frame_take(order->frame);
+    if (path == NULL)
+        return "the path of a program is needed";
+    if (!order->line->supervisor.enabled)
+        return "a spawner is not replaced";
+    if (stop_has_begun(order->line))
+        return "this line is being stopped";
+    return replace_begin(order->line, path, order->now);
+}
+
+static const char *stand_by(struct order *order)
+{
+    if (order->message->fd_count != 1)
+        return "exactly one descriptor is needed";
+    if (!order->line->supervisor.enabled || !order->line->was_primary)
+        return "this supervisor is not started again";
+    if (stop_has_begun(order->line))
+        return "this line is being stopped";
+    standby_order(order->line, order->message->fds[0], order->now);
+    order->message->fds[0] = -1;
     return NULL;
 }
 
 static const struct {
     const char *verb;
     obey *obey;
-    bool reads_all; /* whatever follows is its own to judge */
 } verbs[] = {
-    {"HELLO", hello, false},   {"SPAWN", spawn_child, true}, {"SIGNAL", signal_child, false}, {"FORGET", forget, false},
-    {"HOLD", hold, false},     {"RELEASE", release, false},  {"STATE", state, false},         {"READY", ready, false},
-    {"ACK", acknowledge, false}, {"GRACE", grace, false},    {"BACKSTOP", backstop, false},   {"EXIT", leave, false},
+    {"HELLO", hello},     {"SPAWN", spawn_child}, {"SIGNAL", signal_child}, {"FORGET", forget}, {"HOLD", hold},
+    {"RELEASE", release}, {"STATE", state},       {"READY", ready},         {"ACK", acknowledge}, {"GRACE", grace},
+    {"BACKSTOP", backstop}, {"EXIT", leave},      {"SUCCESSOR", successor}, {"OWN", own},       {"ABANDON", abandon},
+    {"REPLACE", replace}, {"STANDBY", stand_by},
 };
 
-static void refuse(const char *verb, const char *problem)
+static void refuse(struct line *line, const char *verb, const char *problem)
 {
     struct frame_text text;
     /* two ends that do not understand each other must not talk for ever */
@@ -226,32 +317,32 @@ static void refuse(const char *verb, const char *problem)
     frame_begin(&text, "ERROR");
     frame_add(&text, verb);
     frame_add(&text, problem);
-    report_answer(&text);
+    report_answer(line, &text);
 }
 
-void orders_obey(struct message *message, unsigned supervisor, int64_t now)
+void orders_obey(struct line *line, struct message *message, int64_t now)
 {
     struct frame frame;
-    struct order order = {.frame = &frame, .message = message, .supervisor = supervisor, .now = now};
+    struct order order = {.line = line, .frame = &frame, .message = message, .now = now};
     if (message->problem != NULL) {
-        refuse("?", message->problem);
+        refuse(line, "?", message->problem);
         return;
     }
     if (!frame_open(&frame, message->bytes, message->length)) {
-        refuse("?", "the frame does not begin with a verb, or does not end with a NUL");
+        refuse(line, "?", "the frame does not begin with a verb, or does not end with a NUL");
         return;
     }
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(frame.verb, verbs[i].verb) != 0)
             continue;
-        if (verbs[i].obey != hello && !report_has_greeted()) {
-            refuse(frame.verb, "HELLO comes first");
+        if (verbs[i].obey != hello && !report_has_greeted(line)) {
+            refuse(line, frame.verb, "HELLO comes first");
             return;
         }
         const char *problem = verbs[i].obey(&order);
         if (problem != NULL)
-            refuse(frame.verb, problem);
+            refuse(line, frame.verb, problem);
         return;
     }
-    refuse(frame.verb, "there is no such verb");
+    refuse(line, frame.verb, "there is no such verb");
 }

@@ -5,10 +5,17 @@
 
 #include "channel.h"
 
-/* Called with the slot and the start pipe of each child that was forked. */
-void orders_init(void (*watch_start)(int slot, int fd));
+struct line;
 
-/* Does what one message asks for, on behalf of the `supervisor`-th supervisor, and answers it. Takes from its descriptors what it keeps. */
-void orders_obey(struct message *message, unsigned supervisor, int64_t now);
+/* Called with each child that was forked, and each successor: their start pipes are to be watched. */
+struct orders_watch {
+    void (*child)(int slot, int fd);
+    void (*successor)(struct line *line);
+};
+
+void orders_init(struct orders_watch watch);
+
+/* Does what one message from the supervisor of `line` asks for, and answers it. Takes from its descriptors what it keeps. */
+void orders_obey(struct line *line, struct message *message, int64_t now);
 
 #endif

@@ -102,29 +102,59 @@ bool proc_read(pid_t pid, struct process *process)
     return read_stat(AT_FDCWD, path, process);
 }
 
-bool proc_has_mark(pid_t pid, const char *mark)
+static int open_environment(pid_t pid)
 {
     char path[48], digits[24];
     number_print(pid, digits);
     snprintf(path, sizeof path, "/proc/%s/environ", digits);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    /* one element after the other, `matched` bytes of which are the mark's so far; -1: this element is another */
-    size_t size = strlen(mark) + 1;
-    ssize_t matched = 0, length = 0;
-    bool found = false;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/*
+ * One element after the other: `matched` bytes of it are those of `start` so far, -1 when it is another one. What follows `start` goes into
+ * `value`, with its NUL. False when no element begins so, or what follows does not fit.
+ */
+static bool find_element(int fd, const char *start, char *value, size_t size)
+{
+    ssize_t start_length = (ssize_t)strlen(start), matched = 0, length;
     char text[4096];
-    while (!found && (length = read(fd, text, sizeof text)) > 0) {
-        for (ssize_t i = 0; i < length && !found; i++) {
-            if (matched >= 0 && text[i] == mark[matched])
-                found = (size_t)++matched == size;
-            else
+    while ((length = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < length; i++) {
+            if (matched >= start_length && (size_t)(matched - start_length) < size) {
+                value[matched++ - start_length] = text[i];
+                if (text[i] == '\0')
+                    return true;
+            } else if (matched >= 0 && matched < start_length && text[i] == start[matched]) {
+                matched++;
+            } else {
                 matched = -1;
-            if (text[i] == '\0' && !found)
+            }
+            if (text[i] == '\0')
                 matched = 0;
         }
     }
+    return false;
+}
+
+bool proc_has_mark(pid_t pid, const char *mark)
+{
+    char end[1];
+    int fd = open_environment(pid);
+    if (fd < 0)
+        return false;
+    bool found = find_element(fd, mark, end, sizeof end);
+    close(fd);
+    return found;
+}
+
+bool proc_read_variable(pid_t pid, const char *name, char *value, size_t size)
+{
+    char start[64];
+    int fd = open_environment(pid);
+    if (fd < 0)
+        return false;
+    snprintf(start, sizeof start, "%s=", name);
+    bool found = find_element(fd, start, value, size);
     close(fd);
     return found;
 }

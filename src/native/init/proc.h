@@ -31,4 +31,7 @@ bool proc_read(pid_t pid, struct process *process);
 /* The environment that `pid` was started with has the element `mark` ("NAME=value"). False when it may not be read. */
 bool proc_has_mark(pid_t pid, const char *mark);
 
+/* The value of NAME in the environment that `pid` was started with. False when it has none that fits, or may not be read. */
+bool proc_read_variable(pid_t pid, const char *name, char *value, size_t size);
+
 #endif

@@ -1,91 +1,92 @@
 #define _GNU_SOURCE
 #include "report.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "channel.h"
 #include "children.h"
-#include "held.h"
+#include "greeting.h"
 #include "inbox.h"
+#include "line.h"
 #include "number.h"
+#include "state.h"
 
-enum { PROTOCOL_VERSION = 1, SHORTAGE_PAUSE_MS = 20, REAPED_PAUSE_MS = 100 };
-enum step { SILENT, WELCOME, SYNC_CHILDREN, SYNC_HELD, SYNCED, GREETED };
+enum { SHORTAGE_PAUSE_MS = 20, REAPED_PAUSE_MS = 100 };
 
-static bool is_pid1;
-static char boot_id[33];
-static enum step step;
-static int sync_at;
-static unsigned supervisor;
-static bool ready, ever_greeted;
-static struct frame_text answer;
-static bool answer_waits;
-static int64_t orphans, orphans_told, orphans_next;
-static int64_t retry_at = INT64_MAX;
-static bool is_blocked; /* the socket tells when there is room, or that it has ended */
+static int64_t orphans;
 
-void report_init(bool pid1)
+void report_begin(struct report *report)
 {
-    unsigned char random[16];
-    is_pid1 = pid1;
-    if (getrandom(random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random) {
-        /* a machine seconds old: unlike any other of its boot will do */
-        int64_t seed = number_now() * 65536 + getpid();
-        memcpy(random, &seed, sizeof seed);
-        memcpy(random + 8, &seed, sizeof seed);
-    }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(boot_id + 2 * i, 3, "%02x", random[i]);
+    report->retry_at = INT64_MAX;
 }
 
-void report_hello(unsigned restarts)
+/* Whoever is told of the other lines by SYNC needs no ENDED, and a line that has no supervisor to be told has none to wait for. */
+static void forget_lines_over(const struct line *line)
 {
-    supervisor = restarts;
-    ever_greeted = true;
-    step = WELCOME;
-    sync_at = 0;
-    ready = false;
-    inbox_send_again();
-    children_owe_nothing();
+    if (line_is_primary(line))
+        for (struct line *over; (over = line_first_over()) != NULL;)
+            line_forget(over);
 }
 
-void report_lost(void)
+void report_hello(struct line *line, unsigned restarts)
 {
-    step = SILENT;
-    ready = answer_waits = false;
-    retry_at = INT64_MAX;
-    inbox_send_again();
-    children_owe_nothing();
+    struct report *report = &line->report;
+    report->restarts = restarts;
+    report->ever_greeted = true;
+    report->step = WELCOME;
+    report->sync_at = 0;
+    report->ready = false;
+    inbox_send_again(&line->inbox);
+    children_owe_nothing(line_slot(line));
+    forget_lines_over(line);
 }
 
-bool report_has_greeted(void)
+void report_lost(struct line *line)
 {
-    return step != SILENT;
+    struct report *report = &line->report;
+    report->step = SILENT;
+    report->ready = report->answer_waits = false;
+    for (int kind = 0; kind < LATE_KINDS; kind++)
+        report->late_waits[kind] = false;
+    report->retry_at = INT64_MAX;
+    inbox_send_again(&line->inbox);
+    children_owe_nothing(line_slot(line));
+    forget_lines_over(line);
 }
 
-bool report_has_ever_greeted(void)
+bool report_has_greeted(const struct line *line)
 {
-    return ever_greeted;
+    return line->report.step != SILENT;
 }
 
-void report_ready(void)
+void report_ready(struct line *line)
 {
-    ready = true;
+    line->report.ready = true;
 }
 
-bool report_is_ready(void)
+bool report_is_ready(const struct line *line)
 {
-    return ready;
+    return line->report.ready;
 }
 
-void report_answer(const struct frame_text *text)
+static void copy(struct frame_text *to, const struct frame_text *from)
 {
-    answer.length = text->length;
-    memcpy(answer.bytes, text->bytes, text->length);
-    answer_waits = true;
+    to->length = from->length;
+    memcpy(to->bytes, from->bytes, from->length);
+}
+
+void report_answer(struct line *line, const struct frame_text *text)
+{
+    copy(&line->report.answer, text);
+    line->report.answer_waits = true;
+}
+
+void report_answer_later(struct line *line, unsigned restarts, enum report_late kind, const struct frame_text *text)
+{
+    if (!report_has_greeted(line) || line->report.restarts != restarts)
+        return;
+    copy(&line->report.late[kind], text);
+    line->report.late_waits[kind] = true;
 }
 
 void report_orphan(void)
@@ -93,102 +94,20 @@ void report_orphan(void)
     orphans++;
 }
 
-bool report_is_busy(void)
+bool report_is_busy(const struct line *line)
 {
-    return answer_waits || (step != SILENT && step != GREETED);
+    return line->report.answer_waits || (line->report.step != SILENT && line->report.step != GREETED);
 }
 
-static void add_exit(struct frame_text *text, const struct child *child)
+static enum channel_sent send_answer(struct line *line)
 {
-    frame_add(text, child->by_signal ? "signal" : "code");
-    frame_add_number(text, child->number);
-    frame_add_number(text, child->user_us);
-    frame_add_number(text, child->system_us);
-    frame_add_number(text, child->max_rss_kib);
-    frame_add_number(text, child->exited_at);
-}
-
-static enum channel_sent send_answer(void)
-{
-    enum channel_sent sent = channel_send(&answer, -1);
+    enum channel_sent sent = channel_send(line->channel, &line->report.answer, -1);
     if (sent == CHANNEL_SENT)
-        answer_waits = false;
+        line->report.answer_waits = false;
     return sent;
 }
 
-static enum channel_sent send_welcome(void)
-{
-    struct frame_text text;
-    frame_begin(&text, "WELCOME");
-    frame_add_number(&text, PROTOCOL_VERSION);
-    frame_add_number(&text, getpid());
-    frame_add(&text, is_pid1 ? "1" : "0");
-    frame_add(&text, boot_id);
-    frame_add_number(&text, supervisor);
-    return channel_send(&text, -1);
-}
-
-static enum channel_sent send_sync_child(struct child *child)
-{
-    struct frame_text text;
-    frame_begin(&text, "SYNC");
-    frame_add(&text, "child");
-    frame_add(&text, child->id);
-    frame_add_number(&text, child->pid);
-    frame_add(&text, child->state == CHILD_EXITED ? "exited" : "running");
-    if (child->state == CHILD_EXITED)
-        add_exit(&text, child);
-    enum channel_sent sent = channel_send(&text, -1);
-    if (sent == CHANNEL_SENT && child->state == CHILD_EXITED)
-        child->owes_exit = false; /* told hereby, should it have ended since HELLO */
-    return sent;
-}
-
-static enum channel_sent send_sync_held(const struct held *held)
-{
-    struct frame_text text;
-    frame_begin(&text, "SYNC");
-    frame_add(&text, held->kind == HELD_STATE ? "state" : "held");
-    frame_add(&text, held->name);
-    return channel_send(&text, held->fd);
-}
-
-/* One frame of the greeting, or none when there is nothing in this slot. */
-static enum channel_sent greet(void)
-{
-    enum channel_sent sent = CHANNEL_SENT;
-    struct frame_text text;
-    if (step == WELCOME) {
-        sent = send_welcome();
-        if (sent == CHANNEL_SENT)
-            step = SYNC_CHILDREN;
-    } else if (step == SYNC_CHILDREN && sync_at < children_end()) {
-        struct child *child = children_at(sync_at);
-        if (child->state != CHILD_FREE && child->state != CHILD_FAILED)
-            sent = send_sync_child(child);
-        if (sent == CHANNEL_SENT)
-            sync_at++;
-    } else if (step == SYNC_CHILDREN) {
-        step = SYNC_HELD;
-        sync_at = 0;
-    } else if (step == SYNC_HELD && sync_at < held_end()) {
-        struct held held = held_at(sync_at);
-        if (held.fd >= 0)
-            sent = send_sync_held(&held);
-        if (sent == CHANNEL_SENT)
-            sync_at++;
-    } else if (step == SYNC_HELD) {
-        step = SYNCED;
-    } else {
-        frame_begin(&text, "SYNCED");
-        sent = channel_send(&text, -1);
-        if (sent == CHANNEL_SENT)
-            step = GREETED;
-    }
-    return sent;
-}
-
-static enum channel_sent send_start(struct child *child)
+static enum channel_sent send_start(struct line *line, struct child *child)
 {
     struct frame_text text;
     bool failed = child->state == CHILD_FAILED;
@@ -197,42 +116,42 @@ static enum channel_sent send_start(struct child *child)
     if (failed)
         frame_add(&text, child->stage);
     frame_add_number(&text, failed ? child->error : child->pid);
-    enum channel_sent sent = channel_send(&text, -1);
+    enum channel_sent sent = channel_send(line->channel, &text, -1);
     if (sent == CHANNEL_SENT)
         child->owes_start = false;
     return sent;
 }
 
-static enum channel_sent send_exit(struct child *child)
+static enum channel_sent send_exit(struct line *line, struct child *child)
 {
     struct frame_text text;
     frame_begin(&text, "EXITED");
     frame_add(&text, child->id);
     frame_add_number(&text, child->pid);
-    add_exit(&text, child);
-    enum channel_sent sent = channel_send(&text, -1);
+    greeting_add_exit(&text, child);
+    enum channel_sent sent = channel_send(line->channel, &text, -1);
     if (sent == CHANNEL_SENT)
         child->owes_exit = false;
     return sent;
 }
 
-static enum channel_sent tell_child(int slot)
+static enum channel_sent tell_child(struct line *line, int slot)
 {
     struct child *child = children_at(slot);
     enum channel_sent sent = CHANNEL_SENT;
     if (child->owes_start)
-        sent = send_start(child);
+        sent = send_start(line, child);
     if (sent == CHANNEL_SENT && child->owes_exit)
-        sent = send_exit(child);
+        sent = send_exit(line, child);
     if (sent != CHANNEL_SENT)
         return sent;
-    children_drop_first_owing();
+    children_drop_first_owing(line_slot(line));
     if (child->reaped && (child->state == CHILD_FAILED || child->forgotten))
         children_remove(slot);
     return sent;
 }
 
-static enum channel_sent tell_signal(struct waiting *waiting, int64_t now)
+static enum channel_sent tell_signal(struct line *line, struct waiting *waiting, int64_t now)
 {
     struct frame_text text;
     frame_begin(&text, "SIGNAL");
@@ -240,77 +159,138 @@ static enum channel_sent tell_signal(struct waiting *waiting, int64_t now)
     frame_add_number(&text, waiting->number);
     frame_add_number(&text, waiting->sender);
     frame_add_number(&text, waiting->sender_user);
-    enum channel_sent sent = channel_send(&text, -1);
+    enum channel_sent sent = channel_send(line->channel, &text, -1);
     if (sent == CHANNEL_SENT)
         waiting->sent_at = now;
     return sent;
 }
 
-static enum channel_sent tell_orphans(int64_t now)
+static enum channel_sent tell_orphans(struct line *line, int64_t now)
 {
     struct frame_text text;
     frame_begin(&text, "REAPED");
     frame_add_number(&text, orphans);
-    enum channel_sent sent = channel_send(&text, -1);
+    enum channel_sent sent = channel_send(line->channel, &text, -1);
     if (sent == CHANNEL_SENT) {
-        orphans_told = orphans;
-        orphans_next = now + REAPED_PAUSE_MS;
+        line->report.orphans_told = orphans;
+        line->report.orphans_next = now + REAPED_PAUSE_MS;
     }
     return sent;
 }
 
-/* The most urgent frame that there is; false when there is none. */
-static bool send_one(int64_t now, enum channel_sent *sent)
+static enum channel_sent tell_line_over(struct line *line, struct line *over)
 {
+    struct frame_text text;
+    frame_begin(&text, "ENDED");
+    frame_add_number(&text, over->number);
+    frame_add(&text, over->stop.by_signal ? "signal" : "code");
+    frame_add_number(&text, over->stop.result);
+    enum channel_sent sent = channel_send(line->channel, &text, -1);
+    if (sent == CHANNEL_SENT)
+        line_forget(over);
+    return sent;
+}
+
+static bool send_late(struct line *line, enum channel_sent *sent)
+{
+    for (int kind = 0; kind < LATE_KINDS; kind++) {
+        if (!line->report.late_waits[kind])
+            continue;
+        *sent = channel_send(line->channel, &line->report.late[kind], -1);
+        if (*sent == CHANNEL_SENT)
+            line->report.late_waits[kind] = false;
+        return true;
+    }
+    return false;
+}
+
+/* The most urgent frame that there is; false when there is none. */
+static bool send_one(struct line *line, int64_t now, enum channel_sent *sent)
+{
+    struct report *report = &line->report;
     struct waiting *waiting;
+    struct line *over;
     int owing;
-    if (answer_waits)
-        *sent = send_answer();
-    else if (step != SILENT && step != GREETED)
-        *sent = greet();
-    else if (step == SILENT)
+    if (report->answer_waits)
+        *sent = send_answer(line);
+    else if (report->step != SILENT && report->step != GREETED)
+        *sent = greeting_send(line);
+    else if (report->step == SILENT)
         return false;
-    else if ((owing = children_first_owing()) != CHILD_NONE)
-        *sent = tell_child(owing);
-    else if (ready && (waiting = inbox_next()) != NULL)
-        *sent = tell_signal(waiting, now);
-    else if (orphans != orphans_told && now >= orphans_next)
-        *sent = tell_orphans(now);
+    else if (send_late(line, sent))
+        return true;
+    else if ((owing = children_first_owing(line_slot(line))) != CHILD_NONE)
+        *sent = tell_child(line, owing);
+    else if (report->ready && (waiting = inbox_next(&line->inbox)) != NULL)
+        *sent = tell_signal(line, waiting, now);
+    else if (line_is_primary(line) && (over = line_first_over()) != NULL)
+        *sent = tell_line_over(line, over);
+    else if (orphans != report->orphans_told && now >= report->orphans_next)
+        *sent = tell_orphans(line, now);
     else
         return false;
     return true;
 }
 
-bool report_flush(int64_t now)
+bool report_flush(struct line *line, int64_t now)
 {
-    retry_at = INT64_MAX;
-    is_blocked = false;
+    struct report *report = &line->report;
+    report->retry_at = INT64_MAX;
+    report->is_blocked = false;
     for (;;) {
         enum channel_sent sent;
-        if (!send_one(now, &sent))
+        if (!send_one(line, now, &sent))
             return false;
         if (sent == CHANNEL_GONE) {
             /* nobody reads any more: what it has written, and its end, must still be read */
-            answer_waits = false;
-            if (step != SILENT)
-                step = GREETED;
-            is_blocked = true;
+            report->answer_waits = false;
+            if (report->step != SILENT)
+                report->step = GREETED;
+            report->is_blocked = true;
             return false;
         }
         if (sent == CHANNEL_FULL) {
-            is_blocked = true;
+            report->is_blocked = true;
             return true;
         }
         if (sent == CHANNEL_SHORT) {
-            retry_at = now + SHORTAGE_PAUSE_MS;
+            report->retry_at = now + SHORTAGE_PAUSE_MS;
             return false;
         }
     }
 }
 
-int64_t report_deadline(void)
+int64_t report_deadline(const struct line *line)
 {
-    if (retry_at != INT64_MAX || is_blocked || step != GREETED || orphans == orphans_told)
-        return retry_at;
-    return orphans_next;
+    const struct report *report = &line->report;
+    if (report->retry_at != INT64_MAX || report->is_blocked || report->step != GREETED || orphans == report->orphans_told)
+        return report->retry_at;
+    return report->orphans_next;
+}
+
+static void visit_answer(struct state *state, const char *key, bool *waits, struct frame_text *text)
+{
+    if (*waits || state->mode == STATE_READ)
+        state_frame(state, key, text);
+    if (state->mode == STATE_READ)
+        *waits = text->length > 0;
+}
+
+void report_visit(struct state *state, struct report *report)
+{
+    STATE_NUMBER(state, "step", report->step, SILENT, GREETED);
+    STATE_NUMBER(state, "sync-at", report->sync_at, 0, INT32_MAX - 1);
+    STATE_NUMBER(state, "restarts", report->restarts, 0, UINT32_MAX);
+    STATE_FLAG(state, "ready", report->ready);
+    STATE_FLAG(state, "ever-greeted", report->ever_greeted);
+    STATE_AMOUNT(state, "orphans-told", report->orphans_told);
+    STATE_AMOUNT(state, "orphans-next", report->orphans_next);
+    visit_answer(state, "answer", &report->answer_waits, &report->answer);
+    visit_answer(state, "answer-successor", &report->late_waits[LATE_SUCCESSOR], &report->late[LATE_SUCCESSOR]);
+    visit_answer(state, "answer-replace", &report->late_waits[LATE_REPLACE], &report->late[LATE_REPLACE]);
+}
+
+void report_visit_all(struct state *state)
+{
+    STATE_AMOUNT(state, "orphans", orphans);
 }

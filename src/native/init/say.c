@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "state.h"
+
 static bool is_verbose;
 
 static void line(const char *format, va_list arguments)
@@ -51,4 +53,9 @@ void say_verbose(const char *format, ...)
 void say_be_verbose(bool verbose)
 {
     is_verbose = verbose;
+}
+
+void say_visit(struct state *state)
+{
+    STATE_FLAG(state, "verbose", is_verbose);
 }

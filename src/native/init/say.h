@@ -14,6 +14,8 @@ enum {
     EXIT_NOT_FOUND = 127,
 };
 
+struct state;
+
 /* One line to stderr, "pingora-entry: " before it. Dropped rather than waited for when nobody reads. */
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
@@ -21,5 +23,7 @@ __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void say_verbose(const char *format, ...);
 
 void say_be_verbose(bool verbose);
+
+void say_visit(struct state *state);
 
 #endif

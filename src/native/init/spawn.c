@@ -19,6 +19,7 @@
 #include "execute.h"
 #include "number.h"
 #include "spawn_order.h"
+#include "state.h"
 #include "terminal.h"
 
 static struct rlimit given_nofile;
@@ -43,6 +44,14 @@ void spawn_restore(void)
         struct sigaction ignore = {.sa_handler = SIG_IGN};
         sigaction(SIGCHLD, &ignore, NULL);
     }
+}
+
+void spawn_visit(struct state *state)
+{
+    /* RLIM_INFINITY is -1 here */
+    STATE_NUMBER(state, "nofile-soft", given_nofile.rlim_cur, -1, INT64_MAX);
+    STATE_NUMBER(state, "nofile-hard", given_nofile.rlim_max, -1, INT64_MAX);
+    STATE_FLAG(state, "sigchld-ignored", given_sigchld_ignored);
 }
 
 /* The rest of this file up to spawn() runs in the child, which alone has this pipe. */
@@ -246,7 +255,8 @@ static int not_spawned(struct start_failure *failure, const char *stage, int err
     return CHILD_NONE;
 }
 
-int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count, unsigned supervisor, struct start_failure *failure)
+int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count, int line, unsigned supervisor,
+          struct start_failure *failure)
 {
     static struct spawn_order order; /* large, and needed once at a time */
     const char *wrong = spawn_order_read(frame, fd_count, &order);
@@ -277,7 +287,7 @@ int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count,
         return not_spawned(failure, "fork", error);
     }
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    return children_add(id, pid, ends[0], supervisor);
+    return children_add(id, pid, ends[0], line, supervisor);
 }
 
 bool spawn_started(int slot)

@@ -6,6 +6,8 @@
 
 #include "frame.h"
 
+struct state;
+
 /* Why a child does not run its program: travels through its start pipe. */
 struct start_failure {
     char stage[12];
@@ -18,11 +20,14 @@ void spawn_remember(void);
 /* In a child of ours, before it executes anything. */
 void spawn_restore(void);
 
+void spawn_visit(struct state *state);
+
 /*
- * Forks a child for the rest of a SPAWN frame, on behalf of the `supervisor`-th supervisor. Returns its slot in the child table, in
- * STARTING, or CHILD_NONE with `failure`. `fds` stay the caller's.
+ * Forks a child for the rest of a SPAWN frame, on behalf of the `supervisor`-th supervisor of the line in slot `line`. Returns its slot in the
+ * child table, in STARTING, or CHILD_NONE with `failure`. `fds` stay the caller's.
  */
-int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count, unsigned supervisor, struct start_failure *failure);
+int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count, int line, unsigned supervisor,
+          struct start_failure *failure);
 
 /* Reads a start pipe: true when the child runs or has failed, and is no longer STARTING. Closes the pipe then. */
 bool spawn_started(int slot);

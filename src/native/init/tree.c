@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "children.h"
+#include "line.h"
+#include "number.h"
 #include "proc.h"
 
 static bool is_dead(const struct process *process)
@@ -106,19 +109,83 @@ int tree_signal(int slot, int number)
     return count;
 }
 
-int tree_signal_all(pid_t spared, int number)
+/* The line whose number the id begins with, as those of every line but the first do (PROTOCOL.md). */
+static const struct line *line_of_id(const char *id)
+{
+    char digits[24];
+    const char *colon = strchr(id, ':');
+    int64_t number = 1;
+    if (colon != NULL && (size_t)(colon - id) < sizeof digits) {
+        memcpy(digits, id, (size_t)(colon - id));
+        digits[colon - id] = '\0';
+        if (!number_parse(digits, 2, INT32_MAX, &number))
+            number = 1;
+    }
+    return line_by_number(number);
+}
+
+/* What ran away from its session and lost its parent carries its id. */
+static const struct line *line_by_mark(pid_t pid)
+{
+    char id[ORDER_LONGEST_ID + 1];
+    if (!proc_read_variable(pid, "PINGORA_ENTRY_ID", id, sizeof id))
+        return NULL;
+    int slot = children_by_id(id);
+    return slot == CHILD_NONE ? line_of_id(id) : line_at(children_at(slot)->line);
+}
+
+/* The line that a descendant of ours belongs to; NULL: of none that can be told. */
+static const struct line *line_of(const struct process *process, bool *of_supervisor)
+{
+    pid_t us = getpid();
+    struct process ancestor = *process;
+    const struct line *line;
+    int slot;
+    *of_supervisor = false;
+    for (int depth = 0; depth < 4096; depth++) {
+        if ((line = line_by_supervisor(ancestor.pid)) != NULL) {
+            *of_supervisor = true;
+            return line;
+        }
+        if (ancestor.parent == us)
+            break;
+        if (ancestor.parent <= 1 || !proc_read(ancestor.parent, &ancestor))
+            return NULL;
+    }
+    if ((slot = children_by_pid(ancestor.pid)) != CHILD_NONE || (slot = children_by_session(process->session)) != CHILD_NONE ||
+        (slot = children_by_session(process->group)) != CHILD_NONE)
+        return line_at(children_at(slot)->line);
+    return line_by_mark(process->pid);
+}
+
+static bool is_meant(const struct process *process, const struct line *line, bool spare_supervisor)
+{
+    bool of_supervisor;
+    if (is_dead(process))
+        return false;
+    if (line_is_only(line))
+        return descends_from_us(process, spare_supervisor ? line->supervisor.pid : 0);
+    return line_of(process, &of_supervisor) == line && !(spare_supervisor && of_supervisor);
+}
+
+static int signal_children(const struct line *line, int number)
+{
+    int count = 0;
+    for (int slot = 0; slot < children_end(); slot++)
+        if (children_at(slot)->state != CHILD_FREE && children_at(slot)->line == line_slot(line))
+            count += tree_signal_child(slot, number);
+    return count;
+}
+
+int tree_signal_line(const struct line *line, bool spare_supervisor, int number)
 {
     struct proc_walk walk;
     struct process process;
     int count = 0;
-    if (!proc_begin(&walk)) {
-        for (int slot = 0; slot < children_end(); slot++)
-            if (children_at(slot)->state != CHILD_FREE)
-                count += tree_signal_child(slot, number);
-        return count;
-    }
+    if (!proc_begin(&walk))
+        return signal_children(line, number);
     while (proc_next(&walk, &process)) {
-        if (is_dead(&process) || !descends_from_us(&process, spared) || kill(process.pid, number) < 0)
+        if (!is_meant(&process, line, spare_supervisor) || kill(process.pid, number) < 0)
             continue;
         count++;
         if (number == SIGTERM)

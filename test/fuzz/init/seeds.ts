@@ -66,6 +66,29 @@ export const orderSeeds: readonly Buffer[] = [
     step(0, "HELLO\x001\0"),
     step(0, "FORGET\0web.1\0"),
   ]),
+  Buffer.concat([
+    step(0, "SUCCESSOR\0e=A=b\0a=node\0"),
+    step(10, 1),
+    step(12, 0),
+    step(1, spawn),
+    step(1, "HOLD\0a\0"),
+    step(0, "OWN\0"),
+    step(0, "ABANDON\x001\0"),
+    step(11, 0),
+    step(6, 15),
+    step(0, "READY\0"),
+  ]),
+  Buffer.concat([
+    step(0, "SUCCESSOR\0a=x\0"),
+    step(0, "SUCCESSOR\0a=y\0"),
+    step(0, "ABANDON\x002\0"),
+    step(7, 0),
+    step(11, 1),
+    step(12, 0),
+    step(7, 100),
+    step(0, "SUCCESSOR\0"),
+  ]),
+  Buffer.concat([step(1, "STANDBY\0"), step(0, "REPLACE\0/new\0"), step(2, "STANDBY\0"), step(0, "STANDBY\0")]),
 ];
 
 /** Words, each ended by a NUL. */
@@ -84,4 +107,64 @@ export const procSeeds: readonly Buffer[] = [
   "\x02\x00\x05A=b\0B=c\0",
   "\x02\x01\x03PATH=/bin\0PINGORA_ENTRY_ID=web.01\0PINGORA_ENTRY_ID=web.0\0",
   "\x02\x02\x01AAAB\0AAB",
+].map(latin1);
+
+/** Records of an init's state, as state.h has them. */
+const record = (verb: string, ...fields: readonly string[]) =>
+  `${verb}\0${fields.map((field) => `${field}\0`).join("")}\0`;
+
+const state = record("STATE", "version=1");
+const whole = record(
+  "INIT",
+  "mask=0",
+  "nofile-soft=1024",
+  "nofile-hard=-1",
+  "boot=00ff",
+  "last-line=9",
+  "primary=1",
+  "unknown=x",
+);
+const line = record(
+  "LINE",
+  "slot=0",
+  "number=1",
+  "state=1",
+  "was-primary=1",
+  "channel=9",
+  "last-sequence=7",
+  "enabled=1",
+  "pid=8",
+  "program=10",
+  "step=6",
+  "death-9=5",
+  "answer=HELD",
+  "answer=web",
+  "answer-replace=ERROR",
+  "answer-replace=",
+);
+const child = record(
+  "CHILD",
+  "line=1",
+  "slot=3",
+  "state=3",
+  "pid=77",
+  "reaped=1",
+  "owes-exit=1",
+  "id=web.1",
+  "stage=exec",
+);
+
+export const stateSeeds: readonly Buffer[] = [
+  state + whole + line + child + record("OWE", "slot=3"),
+  state +
+    whole +
+    line +
+    record("LINE", "slot=3", "number=2", "state=1", "start-pipe=12", "stop-begun=1") +
+    record("SIGNAL", "line=1", "sequence=7", "number=15", "sender=1", "user=0", "received=5", "sent=0") +
+    record("CHILD", "line=2", "slot=0", "state=1", "pid=5", "start-pipe=13", "id=2:web") +
+    record("HELD", "line=2", "slot=1", "kind=1", "fd=14", "name=state") +
+    record("LINE", "slot=1", "number=3", "lock=15", "waiter=3", "state=1") +
+    record("FUTURE", "a=b"),
+  state + whole + record("LINE", "slot=1", "number=4", "state=2") + line + child,
+  record("STATE", "version=9") + line,
 ].map(latin1);

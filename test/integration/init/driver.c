@@ -5,6 +5,8 @@
  *   send FDS VERB FIELD...    one frame; FDS are names, separated by commas
  *   big FDS VERB FIELD...     the same in a sealed memfd; `soft`: in an unsealed one
  *   raw FDS BYTES             one datagram as it is
+ *   open NAME PATH | lock NAME  a file; flock(LOCK_EX), which waits -> "locked NAME"
+ *   lease NAME PATH           whoever opens or executes PATH waits until NAME is dropped
  *   listen NAME | pipe NAME | memfd NAME TEXT | drop NAME
  *   read NAME                 what can be read until the end or for 2 s -> "read NAME TEXT"
  *   deaf | hear               stop and go on reading the channel
@@ -20,9 +22,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -239,6 +243,22 @@ static void obey(char *line)
         send_bytes(name, fields[2], length, -1);
     } else if (strcmp(order, "listen") == 0) {
         make_listener(name);
+    } else if (strcmp(order, "open") == 0) {
+        int fd = open(fields[2], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            exit(97);
+        put(fd, name);
+    } else if (strcmp(order, "lock") == 0) {
+        flock(get(name), LOCK_EX);
+        out_raw("locked");
+        out_field(name);
+        flush_line();
+    } else if (strcmp(order, "lease") == 0) {
+        int fd = open(fields[2], O_RDWR | O_CLOEXEC);
+        signal(SIGIO, SIG_IGN);
+        if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+            exit(96);
+        put(fd, name);
     } else if (strcmp(order, "pipe") == 0) {
         make_pipe(name);
     } else if (strcmp(order, "memfd") == 0) {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readdirSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import {
   binary,
@@ -191,6 +193,29 @@ test("a supervisor that does not acknowledge TERM within 2 s is killed and start
   assert.equal((await stage.running.ended).code, 0);
 });
 
+test("a supervisor that is stopped for 5 s is killed and started again, one that goes on is not", {
+  skip,
+}, async () => {
+  const stage = await Stage.open();
+  const first = await stage.supervisor();
+  await first.greet();
+  first.send("READY");
+  const pid = await first.spawn("service", ["sleep", "1000"]);
+  process.kill(first.pid, "SIGSTOP");
+  await eventually(() => stateOf(first.pid) === "T", "it is stopped");
+  process.kill(first.pid, "SIGCONT");
+  await eventually(() => stateOf(first.pid) !== "T", "it goes on");
+  await first.spawn("other", ["true"]);
+  await first.next("EXITED", "other");
+  process.kill(first.pid, "SIGSTOP");
+  const from = performance.now();
+  const second = await stage.supervisor();
+  assert.ok(performance.now() - from > 4_900);
+  assert.ok(!isAlive(first.pid) && isAlive(pid));
+  assert.match(stage.running.err(), /the supervisor has been stopped for 5 s: SIGKILL/);
+  assert.equal((await second.greet()).welcome.fields[4], "1");
+});
+
 test("a supervisor that closes the channel and stays is killed", { skip }, async () => {
   const stage = await Stage.open();
   const first = await stage.supervisor();
@@ -250,6 +275,47 @@ test("a supervisor that gives up before its first HELLO gives the init its exit 
   (await stage.supervisor()).leave(78);
   assert.deepEqual(await stage.running.ended, { code: 78, signal: null });
   assert.equal(stage.waiting, 0);
+});
+
+test("a supervisor that ends with 0 before its first HELLO has not succeeded", { skip }, async () => {
+  const stage = await Stage.open();
+  (await stage.supervisor()).leave(0);
+  assert.deepEqual(await stage.running.ended, { code: 70, signal: null });
+});
+
+test("a supervisor that was READY is started again at once, however often it dies", { skip }, async () => {
+  const stage = await Stage.open();
+  let supervisor = await stage.supervisor();
+  await supervisor.greet();
+  const pid = await supervisor.spawn("service", ["sleep", "1000"]);
+  const delays: number[] = [];
+  // more than would be the last resort
+  for (let deaths = 0; deaths < 12; deaths++) {
+    supervisor.send("READY");
+    supervisor.send("NONSENSE");
+    await supervisor.next("ERROR");
+    const from = performance.now();
+    await killSupervisor(stage, supervisor);
+    supervisor = await stage.supervisor(20_000);
+    delays.push(performance.now() - from);
+    await supervisor.greet();
+  }
+  delays.sort((a, b) => a - b);
+  assert.ok((delays[6] ?? 1e9) < 100, `${delays}`);
+  assert.ok(isAlive(pid));
+});
+
+test("an init that cannot start its first supervisor says so, tries again, and ends with 71", { skip }, async () => {
+  const stage = await Stage.open();
+  await (await stage.supervisor()).greet();
+  // its end of the channel is the last that it opens; there is no room for the other
+  const fds = `/proc/${await stage.running.pid()}/fd`;
+  const channel = readdirSync(fds).find((fd) => Number(fd) > 2 && readlinkSync(join(fds, fd)).startsWith("socket:"));
+  const limit = `ulimit -n ${Number(channel) + 1} && exec "$0" run`;
+  const running = run(["-c", limit, join(stage.home, "pingora-entry")], { program: "/bin/sh" });
+  assert.deepEqual(await running.ended, { code: 71, signal: null });
+  const said = running.err().match(/cannot start the supervisor: .*; (again in 0.5 s|giving up)/g) ?? [];
+  assert.equal(said.length, 10, running.err());
 });
 
 test("a supervisor that is killed before its first HELLO is started again", { skip }, async () => {
