@@ -4,7 +4,7 @@ import type { BoundListener } from "../../runtime/ports.js";
 import { native, type SocketAddress } from "../native/addon.js";
 import { addressText, errnoOf, hostAndPort } from "./address-text.js";
 import { socketType } from "./open-unix.js";
-import { numericAddress } from "./resolve-host.js";
+import { canonicalHost, numericAddress } from "./resolve-host.js";
 
 /** A listener with the address that the kernel tells of its socket. */
 export function described(spec: ListenerSpec, fd: number): BoundListener {
@@ -70,11 +70,6 @@ function isAt({ address }: ListenerSpec, local: SocketAddress): boolean {
   const wanted = numericAddress(address.host);
   return (
     wanted === undefined ||
-    [wanted, wanted.orElse].some((one) => one !== undefined && canonical(one.host) === canonical(local.host))
+    [wanted, wanted.orElse].some((one) => one !== undefined && canonicalHost(one.host) === canonicalHost(local.host))
   );
-}
-
-/** One spelling for each address: "::", not "0:0:0:0:0:0:0:0". */
-function canonical(host: string): string {
-  return host.includes(":") ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
 }

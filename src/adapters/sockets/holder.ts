@@ -44,7 +44,8 @@ function processWith(inodes: ReadonlySet<string>): number | undefined {
     .find((pid) => hasDescriptor(pid, links));
 }
 
-function hasDescriptor(pid: number, links: ReadonlySet<string>): boolean {
+/** Whether /proc shows that the process has one of these: "socket:[INODE]". */
+export function hasDescriptor(pid: number, links: ReadonlySet<string>): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => {
       try {

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
 import { EntryError } from "../../core/entry-error.js";
 import type { PassAs } from "../../core/plan.js";
 import type { BoundListener } from "../../runtime/ports.js";
 import { passListeners } from "./pass.js";
+
+const directory = mkdtempSync(join(tmpdir(), "pingora-entry-pass-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+const adoptLibrary = join(directory, "adopt.so");
+for (const file of [adoptLibrary, join(directory, "with blank.so")]) writeFileSync(file, "");
 
 function listener(name: string, fd: number, passAs: PassAs = "systemd", path?: string): BoundListener {
   const address =
@@ -36,15 +44,56 @@ test("passListeners numbers systemd's from 3 without a gap when other convention
   });
 });
 
-test("passListeners says nothing when there is nothing to pass, and only the number when it is adopt", () => {
+test("passListeners says nothing when there is nothing to pass", () => {
   assert.deepEqual(passListeners(["srv"], { A: "1" }, []), { argv: ["srv"], env: {}, pidEnv: [], fds: [] });
-  const adopted = passListeners(["srv"], {}, [listener("a", 9, "adopt")]);
-  assert.deepEqual(adopted, { argv: ["srv"], env: {}, pidEnv: [], fds: [{ target: 3, fd: 9 }] });
+});
+
+test("passListeners tells the library of what is adopted, before those that the service preloads itself", () => {
+  const listeners = [listener("a", 9, "adopt"), listener("s", 10), listener("u", 11, "adopt", "/run/a;b:c%.sock")];
+  assert.deepEqual(passListeners(["srv"], { LD_PRELOAD: "libx.so" }, listeners, { adoptLibrary }), {
+    argv: ["srv"],
+    env: {
+      LISTEN_FDS: "1",
+      LISTEN_FDNAMES: "s",
+      LD_PRELOAD: `${adoptLibrary}:libx.so`,
+      PINGORA_ENTRY_ADOPT: "230:inet6:stream:[::]:8089;231:unix:stream:/run/a%3Bb%3Ac%25.sock",
+      PINGORA_ENTRY_ADOPT_DRAIN: "23",
+    },
+    pidEnv: ["LISTEN_PID"],
+    fds: [
+      { target: 230, fd: 9 },
+      { target: 3, fd: 10 },
+      { target: 231, fd: 11 },
+    ],
+    drain: { signal: "SIGURG", listeners: ["a", "u"], complete: false },
+  });
+});
+
+test("passListeners has the program drained by the signal that its environment names, or not when it is none", () => {
+  const drained = (name: string) => {
+    const { env, drain } = passListeners(["srv"], { PINGORA_ENTRY_ADOPT_DRAIN: name }, [listener("a", 9, "adopt")], {
+      adoptLibrary,
+    });
+    return [env.PINGORA_ENTRY_ADOPT_DRAIN, drain?.signal, drain?.complete];
+  };
+  assert.deepEqual(drained("SIGRTMAX-2"), ["62", "SIGRTMIN+28", true]);
+  assert.deepEqual(drained("10"), ["10", "SIGUSR1", true]);
+  assert.deepEqual(drained("off"), ["0", undefined, undefined]);
+});
+
+test("passListeners refuses to have a socket adopted when the library is missing or LD_PRELOAD cannot say its path", () => {
+  for (const library of [undefined, "/nowhere/adopt.so", `${directory}/with blank.so`]) {
+    assert.throws(
+      () =>
+        passListeners(["srv"], {}, [listener("a", 9, "adopt")], library === undefined ? {} : { adoptLibrary: library }),
+      (error) => error instanceof EntryError && /"a" cannot be adopted: /.test(error.problems[0]?.message ?? ""),
+    );
+  }
 });
 
 test("passListeners fills placeholders in argv and env when they name a listener", () => {
-  const http = listener("http", 10, "adopt");
-  const sock = listener("my.sock", 11, "adopt", "/run/x.sock");
+  const http = listener("http", 10, "env");
+  const sock = listener("my.sock", 11, "env", "/run/x.sock");
   const other = listener("other", 12);
   const passed = passListeners(
     ["srv", "--fd={{listeners.http.fd}},{{ listeners.my.sock.fd }}", "{{other}}"],
@@ -57,12 +106,13 @@ test("passListeners fills placeholders in argv and env when they name a listener
     { known: [other, http] },
   );
   assert.deepEqual(passed.argv, ["srv", "--fd=3,4", "{{other}}"]);
-  assert.deepEqual(passed.env, { URL: "http://x:8092/run/x.sock", AT: "[::]:8090 ::" });
+  assert.equal(passed.env.URL, "http://x:8092/run/x.sock");
+  assert.equal(passed.env.AT, "[::]:8090 ::");
 });
 
 test("passListeners passes by numbers that are taken when it may, and refuses when systemd's would not be in a row", () => {
   const taken = { taken: [4] };
-  assert.deepEqual(passListeners([], {}, [listener("a", 9), listener("b", 10, "adopt")], taken).fds, [
+  assert.deepEqual(passListeners([], {}, [listener("a", 9), listener("b", 10, "nginx")], taken).fds, [
     { target: 3, fd: 9 },
     { target: 5, fd: 10 },
   ]);
@@ -74,7 +124,7 @@ test("passListeners names every problem at once when several things cannot be pa
     listener("a:b", 9),
     listener("x", 10, "stdin"),
     listener("y", 11, "stdin"),
-    listener("u", 12, "adopt", "/u"),
+    listener("u", 12, "nginx", "/u"),
   ];
   const argv = ["{{listeners.nope.fd}}", "{{listeners.u.port}}", "{{listeners.u.inode}}"];
   assert.throws(

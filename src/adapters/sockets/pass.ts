@@ -1,6 +1,7 @@
 import { EntryError, type Problem } from "../../core/entry-error.js";
 import type { PassAs } from "../../core/plan.js";
 import type { BoundListener } from "../../runtime/ports.js";
+import { adoptVariables, type DrainWay, drainWay } from "./adopt-variables.js";
 import { fillPlaceholders, listenerAddress } from "./placeholders.js";
 
 export interface Passed {
@@ -11,6 +12,8 @@ export interface Passed {
   readonly pidEnv: readonly string[];
   /** number in the service -> our descriptor, which stays open here */
   readonly fds: readonly { readonly target: number; readonly fd: number }[];
+  /** how the process is made to accept nothing more without ending; absent when it cannot be */
+  readonly drain?: DrainWay;
 }
 
 /** Said by an activation of our own, perhaps; never for the services. To be removed from the environment that they inherit. */
@@ -26,16 +29,27 @@ export const activationVariables: readonly string[] = [
 const firstFd = 3;
 
 /**
+ * Adopted ones stand far from the numbers that programs and shells use themselves, and beyond those that Node closes on exec when it starts;
+ * not at 200, which scripts like for flock(1), and below the 255 of bash.
+ */
+const firstAdoptedFd = 230;
+
+/**
  * How a process gets its listeners. `listeners` in the order of its configuration; `known` are those whose address a placeholder may name.
- * Those passed as systemd come first, from fd 3 without a gap as sd_listen_fds(3) needs it, then the others; stdin is fd 0.
- * `taken` numbers are used for something else.
- * @throws EntryError config with all problems: placeholders that cannot be filled, two for stdin, a name that LISTEN_FDNAMES cannot say
+ * Those passed as systemd come first, from fd 3 without a gap as sd_listen_fds(3) needs it, then the others; stdin is fd 0; adopted ones are
+ * far up. `taken` numbers are used for something else. `adoptLibrary` is the preload library's path.
+ * @throws EntryError config with all problems: placeholders that cannot be filled, two for stdin, a name that LISTEN_FDNAMES cannot say, no
+ *   library for what is to be adopted
  */
 export function passListeners(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   listeners: readonly BoundListener[],
-  options: { readonly known?: Iterable<BoundListener>; readonly taken?: readonly number[] } = {},
+  options: {
+    readonly known?: Iterable<BoundListener>;
+    readonly taken?: readonly number[];
+    readonly adoptLibrary?: string;
+  } = {},
 ): Passed {
   const problems: Problem[] = [];
   const targets = numbersFor(listeners, options.taken ?? [], problems);
@@ -46,13 +60,16 @@ export function passListeners(
     .map(([name, value]) => [name, value, fill(value, `env.${name}`)] as const)
     .filter(([, value, filled]) => value !== filled)
     .map(([name, , filled]) => [name, filled] as const);
-  const announced = announce(listeners, targets, problems);
+  const adopted = adoptVariables(passedAs(listeners, "adopt"), targets, env, options.adoptLibrary, problems);
+  const announced = { ...announce(listeners, targets, problems), ...adopted };
+  const drain = drainWay(env, listeners);
   if (problems.length > 0) throw new EntryError("config", "cannot pass the listeners", { problems });
   return {
     argv: filledArgv,
     env: { ...Object.fromEntries(filledEnv), ...announced },
     pidEnv: "LISTEN_FDS" in announced ? ["LISTEN_PID"] : [],
     fds: listeners.map(({ spec, fd }) => ({ target: targets.get(spec.name) ?? firstFd, fd })),
+    ...(drain === undefined ? {} : { drain }),
   };
 }
 
@@ -76,8 +93,14 @@ function numbersFor(
     }
     targets.set(spec.name, next++);
   }
+  let nextAdopted = firstAdoptedFd;
   for (const { spec } of listeners) {
     if (spec.passAs === "systemd") continue;
+    if (spec.passAs === "adopt") {
+      while (taken.includes(nextAdopted)) nextAdopted++;
+      targets.set(spec.name, nextAdopted++);
+      continue;
+    }
     if (spec.passAs === "stdin") {
       targets.set(spec.name, 0);
       continue;

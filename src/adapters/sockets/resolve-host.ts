@@ -55,3 +55,8 @@ export async function resolveHost(host: string): Promise<NumericAddress> {
     throw new EntryError("os", `cannot find an address for "${host}": ${reason}`, { cause });
   }
 }
+
+/** One spelling for each address: "::", not "0:0:0:0:0:0:0:0". */
+export function canonicalHost(host: string): string {
+  return host.includes(":") ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host;
+}

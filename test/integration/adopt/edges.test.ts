@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { test } from "node:test";
+import { freePort, startServer } from "../harness.js";
+import { inPath } from "./programs.js";
+
+/** Hold of every socket; the others, of an adopted one only, which can be bound several times. */
+const ordinary = ["interrupted", "restarted", "timed", "cancelled", "large-number"];
+const ways: Readonly<Record<string, string>> = {
+  flags: "has the flags that the program gave its socket, whatever others do to theirs",
+  backlog: "keeps the listener's queue when the program asks for a shorter one",
+  interrupted: "ends accept with EINTR after a handler without SA_RESTART",
+  restarted: "goes on in accept after a handler with SA_RESTART",
+  timed: "ends accept after SO_RCVTIMEO",
+  cancelled: "lets a thread in accept be cancelled",
+  "large-number": "is adopted at the highest number there is",
+  overwritten: "is not there for a program that put something else at the kept number",
+  drained: "is private after the drain, at each of its numbers, with its flags, and for a later bind",
+  "drained-early": "is private for a program that was drained before it binds",
+  "drained-before-exec": "is refused to what a drained program executes",
+  "reset-handler": "can be drained although the program resets all signals",
+  "own-handler": "is not drained when the program has a handler of its own for the signal",
+  "shut-down": "is shut down for the program alone, whose threads leave accept",
+  "of-threads": "is not drained by a signal of one thread to another",
+  "in-epoll": "leaves every epoll set when it is drained, and its stand-in is in each",
+  "in-threads": "is left by all threads after the drain, and they do not spin",
+  "without-numbers": "can be drained when no descriptor is free",
+  "closed-from": "survives closefrom",
+  lists: "survives execle with an environment of its own, and execl with its number marked as to be closed",
+};
+
+function program(compiler: string): string {
+  mkdirSync(resolve("build/fixtures"), { recursive: true });
+  const output = resolve(`build/fixtures/edges-${compiler}-${process.pid}`);
+  execFileSync(compiler, ["-std=c11", "-O1", "-pthread", "-o", output, resolve("test/integration/adopt/edges.c")]);
+  return output;
+}
+
+for (const compiler of ["cc", "musl-gcc"]) {
+  const skip = inPath(compiler) ? false : `${compiler} is not installed`;
+  const file = skip ? "" : program(compiler);
+  process.on("exit", () => execFileSync("rm", ["-f", file]));
+
+  for (const [way, words] of Object.entries(ways)) {
+    test(`an adopted socket (${compiler}) ${words}`, { skip }, async () => {
+      const port = await freePort();
+      await using server = startServer(`listeners: { t: { tcp: "127.0.0.1:${port}", passAs: adopt } }
+services: { main: { command: [${file}, "${port}", ${way}], listeners: [t] } }
+`);
+      const { code } = await server.exited;
+      assert.equal(server.stdout, way === "lists" ? "ok\nok\n" : "ok\n", server.stderr);
+      assert.equal(code, 0);
+    });
+  }
+
+  test(`an ordinary socket (${compiler}) is as these tests say`, { skip }, async () => {
+    for (const way of ordinary)
+      assert.equal(execFileSync(file, [String(await freePort()), way], { encoding: "utf8" }), "ok\n", way);
+  });
+}
