@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { closeSync, fstatSync, readdirSync, readSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
+import { closeSync, fstatSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { afterEach, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { type Addon, native } from "./addon.js";
@@ -275,6 +276,52 @@ test("a worker with open watches ends cleanly, by itself and when it is terminat
   }
 });
 
+test("flock keeps others out until every copy of the open file is closed", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "addon-test-")), "lock");
+  const [first, second] = [openSync(path, "a"), openSync(path, "a")];
+  const copy = addon.dup(first);
+  assert.equal(addon.flock(first, c.LOCK_EX | c.LOCK_NB), true);
+  assert.equal(addon.flock(copy, c.LOCK_EX | c.LOCK_NB), true);
+  assert.equal(addon.flock(second, c.LOCK_EX | c.LOCK_NB), false);
+  closeSync(first);
+  assert.equal(addon.flock(second, c.LOCK_SH | c.LOCK_NB), false);
+  closeSync(copy);
+  assert.equal(addon.flock(second, c.LOCK_EX | c.LOCK_NB), true);
+  addon.flock(second, c.LOCK_UN);
+  closeSync(second);
+  assert.throws(() => addon.flock(999_999, c.LOCK_EX), { code: "EBADF", syscall: "flock" });
+  rmSync(dirname(path), { recursive: true });
+});
+
+test("accept takes one connection after the other, and inspectSockets tells sockets apart", () => {
+  const name = `\0pingora-entry-test-${process.pid}-${Math.random()}`;
+  const [listener, client] = [addon.socket(c.AF_UNIX, c.SOCK_STREAM), addon.socket(c.AF_UNIX, c.SOCK_STREAM)];
+  opened.push(listener, client);
+  addon.bindUnix(listener, name);
+  addon.listen(listener, 4);
+  assert.equal(addon.accept(listener), undefined);
+  addon.connectUnix(client, name);
+  const connection = addon.accept(listener) ?? -1;
+  opened.push(connection);
+  assert.deepEqual(addon.getFlags(connection), { cloexec: true, nonblock: true });
+  const facts = new Float64Array(6);
+  addon.inspectSockets(Int32Array.of(listener, client, connection), facts);
+  const inodes = [listener, client, connection].map((fd) => fstatSync(fd).ino);
+  assert.deepEqual([...facts], [inodes[0], 1, inodes[1], 0, inodes[2], 0]);
+  assert.throws(() => addon.inspectSockets(Int32Array.of(0, 1, 2, 3), facts), RangeError);
+  assert.throws(() => addon.inspectSockets(Int32Array.of(999_999), facts), { code: "EBADF" });
+  assert.throws(() => addon.accept(client), { code: "EINVAL" });
+});
+
+test("makeRoomForFiles tells the limit, and opens nothing", () => {
+  const before = openCount();
+  const limit = addon.makeRoomForFiles(0);
+  assert.ok(limit >= 256);
+  assert.equal(addon.makeRoomForFiles(200), limit);
+  assert.ok(addon.makeRoomForFiles(2 ** 31 - 1) >= limit);
+  assert.equal(openCount(), before);
+});
+
 test("no argument whatever crashes a function, and none is taken for what it is not", () => {
   const { constants: _, close: __, setCloexec: ___, ...harmless } = addon;
   const odd = [
@@ -324,7 +371,7 @@ test("no argument whatever crashes a function, and none is taken for what it is 
       const values = Array.from({ length: round % 6 }, pick);
       // leave the test's own standard streams and the runner's descriptors alone
       if (
-        ["setNonblock", "sendmsg", "recvmsg", "setMode", "connectUnix", "openWatch"].includes(name) &&
+        ["setNonblock", "flock", "sendmsg", "recvmsg", "setMode", "connectUnix", "openWatch"].includes(name) &&
         Number.isInteger(values[0])
       ) {
         values[0] = 999_999;
@@ -350,7 +397,26 @@ test("no argument whatever crashes a function, and none is taken for what it is 
     ["bindUnix", [0, 7]],
     ["socketpair", []],
     ["openWatch", [0, "f"]],
+    ["inspectSockets", [[0], new Float64Array(2)]],
+    ["flock", ["0", 1]],
   ];
   for (const [name, values] of typed)
     assert.throws(() => Reflect.apply(addon[name] as () => unknown, undefined, values), TypeError, name);
+});
+
+test("unread is 0 when the other end has read everything, or has dropped it", () => {
+  const addon = native();
+  const [a, b] = addon.socketpair(addon.constants.SOCK_STREAM);
+  assert.equal(addon.unread(a), 0);
+  addon.sendmsg(a, new Uint8Array(5), [b]);
+  assert.ok(addon.unread(a) >= 5);
+  const [fd = -1] = addon.recvmsg(b, new Uint8Array(5))?.fds ?? [];
+  assert.equal(addon.unread(a), 0);
+  addon.close(fd);
+  addon.sendmsg(a, new Uint8Array(5), []);
+  addon.close(b);
+  assert.equal(addon.unread(a), 0);
+  assert.throws(() => addon.peekmsg(a, new Uint8Array(1)), { code: "ECONNRESET" });
+  addon.close(a);
+  assert.throws(() => addon.unread(a), { code: "EBADF" });
 });

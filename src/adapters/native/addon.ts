@@ -44,8 +44,17 @@ export type ConstantName =
   | "SO_TYPE"
   | "SO_RCVBUF"
   | "SO_SNDBUF"
+  | "LOCK_SH"
+  | "LOCK_EX"
+  | "LOCK_UN"
+  | "LOCK_NB"
   | "IPPROTO_IPV6"
   | "IPV6_V6ONLY";
+
+export interface Diagnosis {
+  readonly count: number;
+  readonly interrupted: boolean;
+}
 
 /**
  * What src/native/addon exports, call by call. Every descriptor it makes is CLOEXEC and belongs to the caller.
@@ -62,6 +71,10 @@ export interface Addon {
   pipe(): [number, number];
   /** unix sockets, both non-blocking */
   socketpair(type: number): [number, number];
+  /** flock(2); false: LOCK_NB is in `operation`, and another holds the lock. The lock belongs to the open file, not to the process. */
+  flock(fd: number, operation: number): boolean;
+  /** raises RLIMIT_NOFILE to `wanted` or as far as it goes, and has the kernel's table grow at once; returns the limit that holds now */
+  makeRoomForFiles(wanted: number): number;
   /** a memfd with these bytes, sealed against writing, shrinking and growing; read it with fs.readSync and a position */
   sealedMemory(name: string, data: Uint8Array): number;
   isSealed(fd: number): boolean;
@@ -82,31 +95,51 @@ export interface Addon {
   /** mode of the file that a later bindUnix makes, less the umask */
   setMode(fd: number, mode: number): void;
   listen(fd: number, backlog: number): void;
+  /** the next connection; undefined: none waits */
+  accept(fd: number): number | undefined;
+  /** for each fd two numbers: its inode, and 1 when it listens */
+  inspectSockets(fds: Int32Array, results: Float64Array): void;
   setOption(fd: number, level: number, name: number, value: number): void;
   getOption(fd: number, level: number, name: number): number;
   getLocalAddress(fd: number): SocketAddress;
   /** SO_PEERCRED: who connected, or who called listen */
   getPeerCredentials(fd: number): Credentials;
+  /** what this end sent and the other has not read: 0 when it has read, or dropped, everything; of a unix socket a size in memory */
+  unread(fd: number): number;
+  /**
+   * Connections of this network namespace whose local port is in `ports` (8192 bytes, a bit each; `port` other than 0: only that one, which
+   * the kernel then chooses itself), as records of 48 bytes in `out`. `count` may be more than fitted. `interrupted`: ask again.
+   */
+  diagnoseTcp(family: 4 | 6, port: number, ports: Uint8Array, out: Uint8Array): Diagnosis;
+  /** connections of every named unix listener, accepted and queued, as records of 120 bytes */
+  diagnoseUnix(out: Uint8Array): Diagnosis;
+  /** number of sockets a process has open; their inodes as 32-bit numbers in `out`, as far as they fit. EACCES: not ours to see */
+  heldSockets(pid: number, out: Uint8Array): number;
   openWatch(fd: number, callback: (events: number) => void): number;
   startWatch(watch: number, events: number): void;
   keepWatch(watch: number, keep: boolean): void;
   closeWatch(watch: number): void;
 }
 
-/** Beside the bundle (dist/bin), or in dist/bin of a folder above: from a test bundle. */
-function findAddon(): string {
+/** Beside the bundle (dist/bin), or in dist/bin of a folder above: from a test bundle. The first of them when it is in none. */
+export function nativeFile(name: string): string {
   // in a CommonJS bundle, esbuild's `define` puts __dirname here
   let folder = import.meta.dirname;
-  const beside = join(folder, "addon.node");
+  const beside = join(folder, name);
   if (existsSync(beside)) return beside;
   for (;;) {
-    const built = join(folder, "dist/bin/addon.node");
+    const built = join(folder, "dist/bin", name);
     if (existsSync(built)) return built;
     const parent = dirname(folder);
-    if (parent === folder) break;
+    if (parent === folder) return beside;
     folder = parent;
   }
-  throw new EntryError("os", `cannot load the native addon: ${beside} does not exist; build it with \`npm run setup\``);
+}
+
+function findAddon(): string {
+  const file = nativeFile("addon.node");
+  if (existsSync(file)) return file;
+  throw new EntryError("os", `cannot load the native addon: ${file} does not exist; build it with \`npm run setup\``);
 }
 
 let loaded: Addon | undefined;

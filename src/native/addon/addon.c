@@ -3,6 +3,6 @@
 
 NAPI_MODULE_INIT() {
     bool ok = register_descriptors(env, exports) && register_messages(env, exports) && register_sockets(env, exports) &&
-              register_watches(env, exports);
+              register_watches(env, exports) && register_diagnoses(env, exports) && register_held_sockets(env, exports);
     return ok ? exports : NULL;
 }

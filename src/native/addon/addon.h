@@ -46,5 +46,7 @@ bool register_descriptors(napi_env env, napi_value exports);
 bool register_messages(napi_env env, napi_value exports);
 bool register_sockets(napi_env env, napi_value exports);
 bool register_watches(napi_env env, napi_value exports);
+bool register_diagnoses(napi_env env, napi_value exports);
+bool register_held_sockets(napi_env env, napi_value exports);
 
 #endif

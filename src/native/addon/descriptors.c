@@ -1,10 +1,13 @@
-/* Descriptors and memory: dup, close, flags, pipes, sealed memfds. */
+/* Descriptors and memory: dup, close, flags, locks, limits, pipes, sealed memfds. */
 #define _GNU_SOURCE
 #include "addon.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static napi_value duplicate(napi_env env, napi_callback_info info) {
@@ -128,10 +131,51 @@ static napi_value is_sealed(napi_env env, napi_callback_info info) {
     return make_boolean(env, seals >= 0 && (seals & wanted) == wanted);
 }
 
+/* (fd, operation): a sum of LOCK_SH, LOCK_EX, LOCK_UN, LOCK_NB. False when LOCK_NB is in it and another holds the lock. */
+static napi_value lock_file(napi_env env, napi_callback_info info) {
+    napi_value arguments[2];
+    int fd, operation, status;
+    if (!read_arguments(env, info, 2, arguments) || !read_fd(env, arguments[0], &fd) ||
+        !read_int(env, arguments[1], "operation", &operation))
+        return NULL;
+    do status = flock(fd, operation);
+    while (status != 0 && errno == EINTR);
+    if (status != 0 && errno == EWOULDBLOCK) return make_boolean(env, false);
+    return status == 0 ? make_boolean(env, true) : throw_errno(env, "flock", errno);
+}
+
+/*
+ * RLIMIT_NOFILE raised to `wanted`, or as far as it goes: the limit that holds now. The kernel's table of descriptors grows in doubling
+ * steps, and each waits for every processor in a process with threads (10 ms for a thousand descriptors): it grows here, once.
+ */
+static napi_value make_room_for_files(napi_env env, napi_callback_info info) {
+    napi_value arguments[1];
+    int64_t wanted;
+    struct rlimit limit;
+    if (!read_arguments(env, info, 1, arguments) || !read_integer(env, arguments[0], "wanted", 0, INT32_MAX, &wanted)) return NULL;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return throw_errno(env, "getrlimit", errno);
+    rlim_t before = limit.rlim_cur;
+    if ((rlim_t)wanted > before) {
+        limit.rlim_cur = (rlim_t)wanted <= limit.rlim_max ? (rlim_t)wanted : limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    }
+    int64_t granted = limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+    /* bounded: the memory of the table is not asked for by anybody's number */
+    int64_t highest = (wanted < granted ? wanted : granted) - 1;
+    int any = highest > 0 ? eventfd(0, EFD_CLOEXEC) : -1;
+    if (any >= 0) {
+        int high = fcntl(any, F_DUPFD_CLOEXEC, (int)(highest < 131072 ? highest : 131072));
+        if (high >= 0) close(high);
+        close(any);
+    }
+    return make_integer(env, granted);
+}
+
 bool register_descriptors(napi_env env, napi_value exports) {
     return set_function(env, exports, "dup", duplicate) && set_function(env, exports, "close", close_fd) &&
            set_function(env, exports, "setCloexec", set_cloexec) && set_function(env, exports, "setNonblock", set_nonblock) &&
            set_function(env, exports, "getFlags", get_flags) && set_function(env, exports, "pipe", make_pipe) &&
            set_function(env, exports, "socketpair", make_socketpair) &&
+           set_function(env, exports, "flock", lock_file) && set_function(env, exports, "makeRoomForFiles", make_room_for_files) &&
            set_function(env, exports, "sealedMemory", sealed_memory) && set_function(env, exports, "isSealed", is_sealed);
 }

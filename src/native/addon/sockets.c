@@ -4,8 +4,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static napi_value make_socket(napi_env env, napi_callback_info info) {
@@ -115,6 +118,54 @@ static napi_value listen_on(napi_env env, napi_callback_info info) {
     return finish(env, "listen", listen(fd, backlog));
 }
 
+/* The next connection, CLOEXEC and non-blocking, or undefined when none waits. */
+static napi_value accept_connection(napi_env env, napi_callback_info info) {
+    napi_value arguments[1];
+    int fd, connection;
+    if (!read_arguments(env, info, 1, arguments) || !read_fd(env, arguments[0], &fd)) return NULL;
+    do connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    while (connection < 0 && (errno == EINTR || errno == ECONNABORTED));
+    if (connection >= 0) return make_integer(env, connection);
+    return errno == EAGAIN || errno == EWOULDBLOCK ? make_undefined(env) : throw_errno(env, "accept", errno);
+}
+
+static bool read_memory(napi_env env, napi_value value, napi_typedarray_type wanted, void **data, size_t *length) {
+    napi_typedarray_type type = wanted;
+    bool typed = false;
+    if (napi_is_typedarray(env, value, &typed) == napi_ok && typed &&
+        napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok && type == wanted)
+        return true;
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "fds must be an Int32Array, results a Float64Array");
+    return false;
+}
+
+/*
+ * (fds, results): for each fd two numbers, its inode and whether it listens (0 or 1). One call for a batch: 5,000 sockets are 10,000
+ * system calls, each cheaper than the way from JavaScript and back.
+ */
+static napi_value inspect_sockets(napi_env env, napi_callback_info info) {
+    napi_value arguments[2];
+    void *fds, *results;
+    size_t count, room;
+    if (!read_arguments(env, info, 2, arguments) || !read_memory(env, arguments[0], napi_int32_array, &fds, &count) ||
+        !read_memory(env, arguments[1], napi_float64_array, &results, &room))
+        return NULL;
+    if (room / 2 < count) {
+        napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "results must have two numbers for each fd");
+        return NULL;
+    }
+    for (size_t index = 0; index < count; index++) {
+        int fd = ((int32_t *)fds)[index], listens = 0;
+        struct stat status;
+        socklen_t length = sizeof listens;
+        if (fstat(fd, &status) != 0) return throw_errno(env, "fstat", errno);
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0) return throw_errno(env, "getsockopt", errno);
+        ((double *)results)[2 * index] = (double)status.st_ino;
+        ((double *)results)[2 * index + 1] = listens;
+    }
+    return make_undefined(env);
+}
+
 static napi_value set_option(napi_env env, napi_callback_info info) {
     napi_value arguments[4];
     int fd, level, name, value;
@@ -158,12 +209,22 @@ static napi_value get_peer_credentials(napi_env env, napi_callback_info info) {
     return ok ? result : NULL;
 }
 
+/* What the other end has not read yet; of a unix socket more than the bytes, and 0 only when there is nothing. */
+static napi_value count_unread(napi_env env, napi_callback_info info) {
+    napi_value arguments[1];
+    int fd, count = 0;
+    if (!read_arguments(env, info, 1, arguments) || !read_fd(env, arguments[0], &fd)) return NULL;
+    if (ioctl(fd, SIOCOUTQ, &count) != 0) return throw_errno(env, "ioctl", errno);
+    return make_integer(env, count);
+}
+
 bool register_sockets(napi_env env, napi_value exports) {
     static const struct { const char *name; int value; } constants[] = {
         {"AF_UNIX", AF_UNIX}, {"AF_INET", AF_INET}, {"AF_INET6", AF_INET6},
         {"SOCK_STREAM", SOCK_STREAM}, {"SOCK_DGRAM", SOCK_DGRAM}, {"SOCK_SEQPACKET", SOCK_SEQPACKET},
         {"SOL_SOCKET", SOL_SOCKET}, {"SO_REUSEADDR", SO_REUSEADDR}, {"SO_REUSEPORT", SO_REUSEPORT},
         {"SO_PASSCRED", SO_PASSCRED}, {"SO_ACCEPTCONN", SO_ACCEPTCONN}, {"SO_DOMAIN", SO_DOMAIN}, {"SO_TYPE", SO_TYPE},
+        {"LOCK_SH", LOCK_SH}, {"LOCK_EX", LOCK_EX}, {"LOCK_UN", LOCK_UN}, {"LOCK_NB", LOCK_NB},
         {"SO_RCVBUF", SO_RCVBUF}, {"SO_SNDBUF", SO_SNDBUF}, {"IPPROTO_IPV6", IPPROTO_IPV6}, {"IPV6_V6ONLY", IPV6_V6ONLY},
     };
     napi_value numbers;
@@ -173,8 +234,10 @@ bool register_sockets(napi_env env, napi_value exports) {
     return set_property(env, exports, "constants", numbers) && set_function(env, exports, "socket", make_socket) &&
            set_function(env, exports, "bindUnix", bind_unix) && set_function(env, exports, "bindInet", bind_inet) &&
            set_function(env, exports, "connectUnix", connect_unix) && set_function(env, exports, "setMode", set_mode) &&
-           set_function(env, exports, "listen", listen_on) && set_function(env, exports, "setOption", set_option) &&
+           set_function(env, exports, "listen", listen_on) && set_function(env, exports, "accept", accept_connection) &&
+           set_function(env, exports, "inspectSockets", inspect_sockets) && set_function(env, exports, "setOption", set_option) &&
            set_function(env, exports, "getOption", get_option) &&
            set_function(env, exports, "getLocalAddress", get_local_address) &&
-           set_function(env, exports, "getPeerCredentials", get_peer_credentials);
+           set_function(env, exports, "getPeerCredentials", get_peer_credentials) &&
+           set_function(env, exports, "unread", count_unread);
 }

@@ -97,8 +97,13 @@ bool read_fds(napi_env env, napi_value value, int *out, size_t *count) {
 
 napi_value throw_errno(napi_env env, const char *syscall, int error) {
     char name[64], reason[128], text[256];
-    uv_err_name_r(-error, name, sizeof name);
-    uv_strerror_r(-error, reason, sizeof reason);
+    if (error == ETOOMANYREFS) { /* libuv has no name for it */
+        snprintf(name, sizeof name, "ETOOMANYREFS");
+        snprintf(reason, sizeof reason, "too many descriptors are in flight");
+    } else {
+        uv_err_name_r(-error, name, sizeof name);
+        uv_strerror_r(-error, reason, sizeof reason);
+    }
     snprintf(text, sizeof text, "%s %s: %s", syscall, name, reason);
     napi_value code, message, exception;
     if (napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code) == napi_ok &&

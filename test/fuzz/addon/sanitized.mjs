@@ -8,7 +8,9 @@ import { buildNative } from "../../../scripts/native.mjs";
 
 const root = resolve(import.meta.dirname, "../../..");
 const wanted =
-  process.argv.length > 2 ? process.argv.slice(2) : ["src/adapters/native", "src/adapters/init", "integration/sockets"];
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ["src/adapters/native", "src/adapters/init", "integration/sockets", "integration/connections"];
 const cc = process.env.CC ?? "gcc";
 
 await buildNative({ check: "sanitize", only: "addon" });
