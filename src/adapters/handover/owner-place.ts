@@ -1,0 +1,192 @@
+import { chmodSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { EntryError } from "../../core/entry-error.js";
+import { appoint } from "../../core/handover-journal.js";
+import type { HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/ports.js";
+import { native } from "../native/addon.js";
+import { readable, type Watch, watch } from "../native/watch.js";
+import { openLockFile } from "./directory.js";
+import { codeOf } from "./error-code.js";
+import { OwnerSession } from "./old-session.js";
+import { type HandoverWorld, strangerAt } from "./world.js";
+
+/** Connections that have not been given a lease; more wait in the socket's queue. */
+const mostStrangers = 8;
+const queueLength = 64;
+const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
+
+let sockets = 0;
+
+/** The owner's end of the upgrade directory: its lock, and its socket with whoever knocks. */
+export class OwnerPlace implements Owner {
+  readonly lockFd: number;
+  readonly #world: HandoverWorld;
+  readonly #me: HandoverIdentity;
+  readonly #candidate: (session: OldSession) => void;
+  readonly #sessions = new Set<OwnerSession>();
+  readonly #scope = new AbortController();
+  #listener = -1;
+  #watch: Watch | undefined;
+  #wanted = readable;
+
+  private constructor(
+    lockFd: number,
+    world: HandoverWorld,
+    me: HandoverIdentity,
+    candidate: (session: OldSession) => void,
+  ) {
+    this.lockFd = lockFd;
+    this.#world = world;
+    this.#me = me;
+    this.#candidate = candidate;
+  }
+
+  /**
+   * Takes `lockFd` over.
+   * @throws EntryError os: the journal or the socket cannot be made; the lock is then given up
+   */
+  static open(
+    world: HandoverWorld,
+    options: { readonly me: HandoverIdentity; readonly lockFd?: number; candidate(session: OldSession): void },
+  ): OpenedOwner {
+    const { flock, constants: c, close } = native();
+    const lockFd = options.lockFd ?? openLockFile(world.directory);
+    try {
+      if (!flock(lockFd, c.LOCK_EX | c.LOCK_NB)) {
+        close(lockFd);
+        return { kind: "held", journal: world.journal.read() };
+      }
+      const place = new OwnerPlace(lockFd, world, options.me, options.candidate);
+      // a lock that came from elsewhere is shared with whoever gave it: then it is the journal that says who owns
+      if (!place.#appoint(options.lockFd === undefined)) {
+        close(lockFd);
+        return { kind: "held", journal: world.journal.read() };
+      }
+      place.#listen();
+      return { kind: "owner", owner: place };
+    } catch (error) {
+      close(lockFd);
+      if (error instanceof EntryError) throw error;
+      throw new EntryError("os", `cannot open the upgrade socket in ${world.directory}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** A connection that came otherwise. */
+  receive(fd: number): void {
+    if (strangerAt(fd, this.#world) !== undefined) {
+      native().close(fd);
+      return;
+    }
+    const session = new OwnerSession(fd, this.#world, this.#me, (asking) => this.#answer(asking));
+    this.#sessions.add(session);
+    void session.over.then(() => {
+      this.#sessions.delete(session);
+      this.#rest();
+    });
+  }
+
+  reopen(): void {
+    if (this.#scope.signal.aborted) return;
+    this.#watch?.close();
+    native().close(this.#listener);
+    this.#wanted = readable;
+    this.#listen();
+  }
+
+  close(): void {
+    if (this.#scope.signal.aborted) return;
+    this.#scope.abort();
+    for (const session of this.#sessions) if (!session.holdsLease) session.abort("the owner leaves");
+    this.#watch?.close();
+    native().close(this.#listener);
+    native().close(this.lockFd);
+  }
+
+  /** False: another generation owns, and it is not for us to change that. */
+  #appoint(isFree: boolean): boolean {
+    const me = this.#me;
+    const update = this.#world.journal.update((found) =>
+      found?.owner.nonce === me.nonce || (found !== undefined && !isFree) ? found : appoint(found, me),
+    );
+    if (update.kind !== "written") throw new EntryError("os", update.reason);
+    return update.journal?.owner.nonce === me.nonce;
+  }
+
+  #listen(): void {
+    const { directory } = this.#world;
+    this.#sweep(directory);
+    const addon = native();
+    const { constants: c } = addon;
+    const fd = addon.socket(c.AF_UNIX, c.SOCK_STREAM);
+    // bound beside and renamed: whoever dials finds the old one or this one, and a stale file is no obstacle
+    const path = join(directory, `.owner.${process.pid}.${++sockets % 100_000}`);
+    try {
+      rmSync(path, { force: true });
+      addon.setMode(fd, 0o660);
+      addon.bindUnix(fd, path);
+      chmodSync(path, 0o660);
+      addon.listen(fd, queueLength);
+      renameSync(path, join(directory, "owner.sock"));
+      this.#watch = watch(fd, readable, () => this.#accept());
+    } catch (error) {
+      rmSync(path, { force: true });
+      addon.close(fd);
+      throw error;
+    }
+    this.#listener = fd;
+  }
+
+  /** What processes that died in the middle have left. Nobody else writes here: we hold the lock. */
+  #sweep(directory: string): void {
+    for (const name of readdirSync(directory))
+      if (/^\.owner\.\d+\.\d+$/.test(name)) rmSync(join(directory, name), { force: true });
+  }
+
+  #accept(): void {
+    while (this.#strangers < mostStrangers) {
+      let fd: number | undefined;
+      try {
+        fd = native().accept(this.#listener);
+      } catch (error) {
+        if (!shortages.has(codeOf(error) ?? "")) throw error;
+        // the connection stays in the queue, which would be reported again and again
+        this.#pause();
+        return;
+      }
+      if (fd === undefined) return;
+      this.receive(fd);
+    }
+    this.#rest();
+  }
+
+  #pause(): void {
+    const { clock, times } = this.#world;
+    this.#want(0);
+    void clock.until(clock.now() + times.heartbeatMs, this.#scope.signal).then(() => this.#rest());
+  }
+
+  get #strangers(): number {
+    let count = 0;
+    for (const { holdsLease } of this.#sessions) if (!holdsLease) count++;
+    return count;
+  }
+
+  #rest(): void {
+    if (!this.#scope.signal.aborted) this.#want(this.#strangers < mostStrangers ? readable : 0);
+  }
+
+  #want(events: number): void {
+    if (this.#wanted === events) return;
+    this.#wanted = events;
+    this.#watch?.want(events);
+  }
+
+  /** One lease at a time. */
+  #answer(session: OwnerSession): void {
+    const other = [...this.#sessions].find((each) => each !== session && each.holdsLease);
+    if (other === undefined) this.#candidate(session);
+    else session.busy(`attempt ${other.peer.attempt} is under way`, other.msLeft, other.peer.release);
+  }
+}

@@ -1,0 +1,214 @@
+/*
+ * journal.json: who the owner is. Everything here is a function of the text that was read; reading and writing, under the journal's lock,
+ * is adapters/handover's.
+ *
+ *      (none) --appoint--> owner ----begin----> transferring --commit--> committed --settle--> finalized    owner: NEW
+ *                            ^                      |                        '------settle--> failed       owner: OLD
+ *                            '-- appoint            '--------settle-------------------------> failed       owner: OLD
+ *
+ * `committed` names NEW as the owner and is not decided: NEW writes `finalized` because OLD fell silent, OLD writes `failed` because NEW
+ * did, OLD writes `finalized` when probation is over. What is decided is never decided again: whoever comes later reads and obeys.
+ */
+
+export interface JournalOwner {
+  readonly nonce: string;
+  readonly generation: number;
+  readonly release: string;
+  readonly build: string;
+  readonly slot: string;
+  /** wall clock, milliseconds since the epoch */
+  readonly since: number;
+}
+
+export type AttemptState = "transferring" | "committed" | "finalized" | "failed";
+
+export interface JournalAttempt {
+  readonly id: string;
+  /** of NEW */
+  readonly nonce: string;
+  /** nonce of OLD */
+  readonly from: string;
+  readonly state: AttemptState;
+  readonly reason?: string;
+  /** wall clock, milliseconds since the epoch: when the state was written */
+  readonly at: number;
+}
+
+export interface Journal {
+  readonly version: 1;
+  readonly owner: JournalOwner;
+  readonly attempt?: JournalAttempt;
+  /** ids of the last attempts that were committed or failed, newest last */
+  readonly done: readonly string[];
+}
+
+export const maxDoneAttempts = 32;
+/** No journal is longer. */
+export const maxJournalBytes = 64 * 1024;
+
+/**
+ * The journal in this text. Empty text is none.
+ * @returns undefined for a text that is no journal of this version: damaged, or of a later release
+ */
+export function parseJournal(text: string): Journal | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isFields(value) || value.version !== 1) return undefined;
+  const owner = readOwner(value.owner);
+  const attempt = value.attempt === undefined ? undefined : readAttempt(value.attempt);
+  const done = Array.isArray(value.done) ? value.done.filter((id): id is string => typeof id === "string") : [];
+  if (owner === undefined || (value.attempt !== undefined && attempt === undefined)) return undefined;
+  return { version: 1, owner, ...(attempt === undefined ? {} : { attempt }), done: done.slice(-maxDoneAttempts) };
+}
+
+export function journalText(journal: Journal): string {
+  return `${JSON.stringify(journal)}\n`;
+}
+
+/** The journal of a generation that became owner because nobody else was: what others had begun is over. */
+export function appoint(journal: Journal | undefined, owner: JournalOwner): Journal {
+  const { attempt } = journal ?? {};
+  return { version: 1, owner, done: attempt === undefined ? (journal?.done ?? []) : withDone(journal, attempt.id) };
+}
+
+/** The attempt begins. @returns the reason why it must not, or the journal */
+export function begin(
+  journal: Journal | undefined,
+  who: { readonly old: JournalOwner; readonly nonce: string; readonly attempt: string },
+  at: number,
+): Journal | string {
+  if (journal === undefined || journal.owner.nonce !== who.old.nonce) return "the journal names another owner";
+  if (isDone(journal, who.attempt)) return `attempt ${who.attempt} is known as done`;
+  const { attempt } = journal;
+  if (attempt?.state === "committed") return `attempt ${attempt.id} is not decided`;
+  return {
+    ...journal,
+    // an attempt that was begun and never ended: its supervisor died
+    done: attempt?.state === "transferring" ? withDone(journal, attempt.id) : journal.done,
+    attempt: { id: who.attempt, nonce: who.nonce, from: who.old.nonce, state: "transferring", at },
+  };
+}
+
+/** NEW is the owner, on probation. @returns the reason why it must not be, or the journal */
+export function commit(
+  journal: Journal | undefined,
+  who: { readonly old: JournalOwner; readonly successor: JournalOwner; readonly attempt: string },
+  at: number,
+): Journal | string {
+  const attempt = journal?.attempt;
+  if (journal === undefined || journal.owner.nonce !== who.old.nonce) return "the journal names another owner";
+  if (attempt?.id !== who.attempt || attempt.nonce !== who.successor.nonce || attempt.state !== "transferring")
+    return "the journal does not know this attempt as begun";
+  return {
+    ...journal,
+    owner: who.successor,
+    attempt: { ...attempt, state: "committed", at },
+    done: withDone(journal, who.attempt),
+  };
+}
+
+/** Which part a generation has in the attempt that the journal tells of. */
+export type Part = "old" | "new";
+
+/** `journal` unchanged: it was decided before. `owns`: whether the one who asked is the owner now. */
+export interface Decision {
+  readonly journal: Journal | undefined;
+  readonly owns: boolean;
+}
+
+/**
+ * Decides for `me` what nobody has decided, or tells what was decided. `part` undefined: found out from the journal.
+ * An attempt that is still transferring has not changed the owner: OLD may end it, and NEW has lost.
+ */
+export function settle(
+  journal: Journal | undefined,
+  me: JournalOwner,
+  verdict: "finalized" | "failed",
+  reason: string,
+  at: number,
+): Decision {
+  const attempt = journal?.attempt;
+  if (journal === undefined || attempt === undefined) return { journal, owns: journal?.owner.nonce === me.nonce };
+  const decided = attempt.state === "finalized" || attempt.state === "failed";
+  const part = partOf(attempt, me);
+  if (decided || part === undefined || (part === "new" && attempt.state === "transferring"))
+    return { journal, owns: journal.owner.nonce === me.nonce };
+  if (verdict === "failed") {
+    // NEW gives up only by dying or by asking OLD: it does not know whether OLD lives
+    if (part === "new") return { journal, owns: true };
+    const ended = { ...attempt, state: verdict, reason: reason.slice(0, 1024), at };
+    return { journal: { ...journal, owner: me, attempt: ended, done: withDone(journal, attempt.id) }, owns: true };
+  }
+  if (attempt.state === "transferring") return { journal, owns: true };
+  return { journal: { ...journal, attempt: { ...attempt, state: verdict, at } }, owns: part === "new" };
+}
+
+/**
+ * NEW has the lock of a generation that is gone as a whole.
+ * @returns the reason why it must not own: the journal has another owner since
+ */
+export function promote(
+  journal: Journal | undefined,
+  me: JournalOwner,
+  from: string,
+  id: string,
+  at: number,
+): Journal | string {
+  const owner = journal?.owner.nonce;
+  if (owner !== undefined && owner !== from && owner !== me.nonce) return "another generation has become owner since";
+  const attempt: JournalAttempt = { id, nonce: me.nonce, from, state: "finalized", at };
+  return { version: 1, owner: me, attempt, done: withDone(journal, id) };
+}
+
+/** Which part `me` has in the attempt; undefined: none. */
+export function partOf(attempt: JournalAttempt | undefined, me: JournalOwner): Part | undefined {
+  if (attempt?.from === me.nonce) return "old";
+  return attempt?.nonce === me.nonce ? "new" : undefined;
+}
+
+export function isDone(journal: Journal | undefined, id: string): boolean {
+  return journal?.done.includes(id) ?? false;
+}
+
+/**
+ * What a generation that starts is. An order (an attempt's id) that is not known as done lets it take over from a live owner; without one
+ * it stands by; when there is no owner it becomes one.
+ */
+export function startRole(facts: {
+  readonly order: string | undefined;
+  readonly journal: Journal | undefined;
+  readonly ownerLives: boolean;
+}): "candidate" | "standby" | "owner" {
+  if (!facts.ownerLives) return "owner";
+  return facts.order === undefined || isDone(facts.journal, facts.order) ? "standby" : "candidate";
+}
+
+function withDone(journal: Journal | undefined, id: string): readonly string[] {
+  return [...(journal?.done ?? []).filter((each) => each !== id), id].slice(-maxDoneAttempts);
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readOwner(value: unknown): JournalOwner | undefined {
+  if (!isFields(value)) return undefined;
+  const { nonce, generation, release, build, slot, since } = value;
+  if (typeof nonce !== "string" || typeof release !== "string" || typeof build !== "string") return undefined;
+  if (typeof slot !== "string" || !Number.isFinite(generation) || !Number.isFinite(since)) return undefined;
+  return { nonce, generation: Number(generation), release, build, slot, since: Number(since) };
+}
+
+function readAttempt(value: unknown): JournalAttempt | undefined {
+  if (!isFields(value)) return undefined;
+  const { id, nonce, from, state, reason, at } = value;
+  if (typeof id !== "string" || typeof nonce !== "string" || typeof from !== "string") return undefined;
+  if (!Number.isFinite(at) || (reason !== undefined && typeof reason !== "string")) return undefined;
+  if (state !== "transferring" && state !== "committed" && state !== "finalized" && state !== "failed")
+    return undefined;
+  return { id, nonce, from, state, ...(reason === undefined ? {} : { reason }), at: Number(at) };
+}

@@ -1,0 +1,51 @@
+import type { HandoverFrameType } from "./handover-frame.js";
+import type { HandoverTimes } from "./handover-times.js";
+
+/** What can happen to either side besides frames. */
+export type CommonInput =
+  | HandoverFrameType
+  /** the state's deadline has passed */
+  | "timeout"
+  /** nothing has come for silenceMs, in a state that watches */
+  | "silent"
+  /** the connection is lost */
+  | "gone"
+  /** what came is no frame, or says what cannot be */
+  | "garbage"
+  /** our own runtime gives up */
+  | "abort";
+
+export type Wait = keyof HandoverTimes;
+
+/** What a state is while it lasts. */
+export interface StateFacts<Effect extends string> {
+  /** deadline, counted from the entry; undefined: the runtime's own, which the session does not watch */
+  readonly wait: Wait | undefined;
+  /** whether silence of the other side ends it */
+  readonly watches: boolean;
+  /** the heartbeat sent meanwhile */
+  readonly beat?: HandoverFrameType;
+  /** done again every retryMs, until its outcome leads on */
+  readonly retry?: Effect;
+}
+
+/** A cell: the next state and what to do, in order; `stay`: nothing happens. */
+export type Cell<State extends string, Effect extends string> =
+  | "stay"
+  | { readonly to: State; readonly effects: readonly Effect[] };
+
+export type Row<State extends string, Input extends string, Effect extends string> = Readonly<
+  Record<Input, Cell<State, Effect>>
+>;
+
+export type Table<State extends string, Input extends string, Effect extends string> = Readonly<
+  Record<State, Row<State, Input, Effect>>
+>;
+
+/** A row in which every one of these inputs has the same cell. */
+export function all<State extends string, Input extends string, Effect extends string>(
+  inputs: readonly Input[],
+  cell: Cell<State, Effect>,
+): Record<Input, Cell<State, Effect>> {
+  return Object.fromEntries(inputs.map((input) => [input, cell])) as Record<Input, Cell<State, Effect>>;
+}
