@@ -90,6 +90,20 @@ test("Server obeys a custom shutdown signal, awaited once", async () => {
   assert.equal(stdout, "0 1\n");
 });
 
+test("Server asks a shutdown watch again when the upgrade that it asked for was rolled back", async () => {
+  const { code, stdout, stderr } = await run(`
+    const { configuration } = new Server();
+    const pingora = { path: "/nowhere/upgrade.sock", attempts: 0 };
+    const server = new Server({ ...configuration, upgrade: { ...configuration.upgrade, pingora } });
+    server.addService(backgroundService("a", async ({ shutdown }) => { await new Promise((done) => shutdown.addEventListener("abort", done)); }));
+    const signals = ["GracefulUpgrade", "GracefulTerminate"];
+    const shutdownSignal = { async recv() { await new Promise((done) => setTimeout(done, 50)); return signals.shift(); } };
+    console.log(await server.run({ shutdownSignal }), signals.length, server.snapshot.lastUpgrade.reason);
+  `);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, "0 0 cannot hand over to a pingora: there is no listener\n");
+});
+
 test("Server refuses a dependency cycle with its path, and goes on without that edge", async () => {
   const { stdout, stderr } = await run(`
     const server = new Server();

@@ -1,0 +1,36 @@
+/** One end of a stream connection on this machine that a listener's socket has, or will have. */
+export interface TableEntry {
+  /** the listener it came in at */
+  readonly listener: string;
+  /** of the accepted socket; 0 while it waits in the accept queue */
+  readonly inode: number;
+  /** who accepted it, where the kernel tells */
+  readonly uid?: number;
+}
+
+/** What a look at the kernel's tables gave. */
+export interface ConnectionTable {
+  readonly entries: readonly TableEntry[];
+  /** false: entries may be missing or doubled, because the table was read piece by piece, changed meanwhile, or did not fit */
+  readonly exact: boolean;
+}
+
+/** Connections that are our own doing: they count for nothing. */
+export interface OwnConnections {
+  /** `address` as 8 or 32 hexadecimal digits; asked for only where the port fits */
+  hasPort(port: number, address: () => string): boolean;
+  /** of a client's unix socket */
+  hasInode(inode: number): boolean;
+}
+
+/** TCP states by the kernel's numbers. */
+export const established = 1;
+export const closeWait = 8;
+
+/**
+ * A connection lives while a process has it, whichever side has said its last word already. One that no process has waits to be
+ * accepted; or its process has closed it, and the kernel only says goodbye.
+ */
+export function isLive(inode: number, state: number): boolean {
+  return inode !== 0 || state === established || state === closeWait;
+}

@@ -1,0 +1,123 @@
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Http2SecureServer, Http2Server, ServerHttp2Session } from "node:http2";
+import type { Server as HttpsServer } from "node:https";
+import type { Socket } from "node:net";
+import { HttpConnection } from "./http-connection.js";
+import { drainSession } from "./http2-session.js";
+
+export type DrainableServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
+
+type Listener = (...args: never[]) => void;
+
+/** Plain HTTP/1: neither TLS nor HTTP/2. */
+export function isPlainHttp1(server: DrainableServer): boolean {
+  return !("setSecureContext" in server) && "keepAliveTimeout" in server;
+}
+
+/** Every connection of a server from its beginning, and what became of those that ended during the drain. */
+export class ConnectionBook {
+  readonly sessions = new Set<ServerHttp2Session>();
+  ended = 0;
+  cut = 0;
+  readonly #connections = new Map<Socket, HttpConnection>();
+  /** all there are, below TLS and HTTP/2 */
+  readonly #sockets = new Set<Socket>();
+  readonly #cutSessions = new Set<ServerHttp2Session>();
+  #draining = false;
+
+  constructor(server: DrainableServer, more: Readonly<Record<string, Listener>>) {
+    const plain = isPlainHttp1(server);
+    const listeners: Readonly<Record<string, Listener>> = {
+      ...more,
+      connection: (socket: Socket) => {
+        this.#sockets.add(socket);
+        socket.once("close", () => this.#sockets.delete(socket));
+        if (plain) this.#track(socket);
+      },
+      secureConnection: (socket: Socket & { readonly alpnProtocol?: string }) => {
+        if (socket.alpnProtocol !== "h2") this.#track(socket);
+      },
+      session: (session: ServerHttp2Session) => this.#trackSession(session),
+      request: this.#asked,
+      checkContinue: this.#asked,
+      checkExpectation: this.#asked,
+      upgrade: this.#upgraded,
+      connect: this.#upgraded,
+    };
+    // a listener of ours would come after the application's, and change what Node does by itself where nobody listens
+    const emit = server.emit as (event: string, ...args: unknown[]) => boolean;
+    server.emit = function (this: DrainableServer, event: string, ...args: unknown[]) {
+      (listeners[event] as ((...args: unknown[]) => void) | undefined)?.(...args);
+      return emit.call(this, event, ...args);
+    } as typeof server.emit;
+  }
+
+  get connections(): HttpConnection[] {
+    return [...this.#connections.values()];
+  }
+
+  get idle(): HttpConnection[] {
+    return this.connections.filter(({ idle, socket }) => idle && !socket.destroyed);
+  }
+
+  /** From now on every answer is the last one of its connection. */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.connections) connection.drain();
+  }
+
+  /** Closes all there is. */
+  close(): void {
+    for (const connection of this.connections) connection.cut();
+    for (const session of this.sessions) {
+      this.#cutSessions.add(session);
+      session.destroy();
+    }
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Also of connections that the server itself does not count: what a sibling gave. */
+  async empty(): Promise<void> {
+    for (;;) {
+      const [left] = [...this.#connections.keys(), ...this.sessions];
+      if (left === undefined) return;
+      await new Promise((resolve) => left.once("close", resolve));
+    }
+  }
+
+  #track(socket: Socket): HttpConnection {
+    const known = this.#connections.get(socket);
+    if (known !== undefined) return known;
+    const connection = new HttpConnection(socket);
+    this.#connections.set(socket, connection);
+    if (this.#draining) connection.drain();
+    socket.once("close", () => {
+      this.#connections.delete(socket);
+      this.#end(connection.wasCut);
+    });
+    return connection;
+  }
+
+  #trackSession(session: ServerHttp2Session): void {
+    this.sessions.add(session);
+    session.once("close", () => {
+      this.sessions.delete(session);
+      this.#end(this.#cutSessions.has(session));
+    });
+    if (this.#draining) drainSession(session);
+  }
+
+  #end(cut: boolean): void {
+    if (!this.#draining) return;
+    this.ended += 1;
+    if (cut) this.cut += 1;
+  }
+
+  readonly #asked = (request: IncomingMessage, answer: ServerResponse): void => {
+    if (request.httpVersionMajor < 2) this.#track(request.socket).asked(request, answer);
+  };
+
+  readonly #upgraded = (_request: IncomingMessage, socket: Socket): void => {
+    this.#track(socket).upgraded = true;
+  };
+}
