@@ -1,6 +1,6 @@
 // What the benchmarks share: numbers, tables, tools compiled on the spot, memory and time of a process.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { delimiter, join, resolve } from "node:path";
 
@@ -46,12 +46,18 @@ export function verdicts(list) {
   return list.some(({ missed }) => missed) ? 1 : 0;
 }
 
+/** Compiles a C file, or all of a folder, where that is not done yet. */
 export function compiled(source) {
   const from = join(root, source);
+  const all = statSync(from).isDirectory() ? readdirSync(from).map((file) => join(from, file)) : [from];
   const made = join(root, "build/bench", source.split("/").at(-1).replace(/\.c$/, ""));
-  if (existsSync(made) && statSync(made).mtimeMs >= statSync(from).mtimeMs) return made;
+  if (existsSync(made) && all.every((file) => statSync(made).mtimeMs >= statSync(file).mtimeMs)) return made;
   mkdirSync(join(root, "build/bench"), { recursive: true });
-  execFileSync(process.env.CC ?? "cc", ["-std=c11", "-O2", "-o", made, from]);
+  // built beside and renamed: two may do it at once
+  const fresh = `${made}.${process.pid}`;
+  const files = all.filter((file) => file.endsWith(".c"));
+  execFileSync(process.env.CC ?? "cc", ["-std=c11", "-O2", "-Wall", "-Wextra", "-o", fresh, ...files]);
+  renameSync(fresh, made);
   return made;
 }
 
