@@ -1,4 +1,5 @@
-import type { ListenerSpec, Plan, ServiceSpec, ShutdownSpec } from "../../../core/plan.js";
+import { basename, dirname, join } from "node:path";
+import type { ListenerSpec, Plan, ServiceSpec, ShutdownSpec, UpgradeSpec } from "../../../core/plan.js";
 import { Refused } from "../format.js";
 import { parseHostPort } from "../format-address.js";
 import type { AllSettings } from "../settings.js";
@@ -38,6 +39,7 @@ export function assemblePlan(parts: PlanParts): Plan {
       socket: admin.socket,
       ...(admin.prestopToken === undefined ? {} : { prestopToken: admin.prestopToken }),
     },
+    upgrade: upgradeOf(settings, inPod),
     log: { level: log.level, format: log.format },
     ...(lastWords === false ? {} : { terminationMessagePath: lastWords }),
     ...(pidFile === undefined ? {} : { pidFile }),
@@ -52,4 +54,29 @@ function shutdownOf(settings: AllSettings, inPod: boolean): ShutdownSpec {
   const pingoraGrace = settings.grace_period_seconds;
   const grace = gracePeriodSeconds ?? (pingoraGrace === undefined ? 30 : lameDuck + pingoraGrace + reserve);
   return { gracePeriodMs: ms(grace), lameDuckMs: ms(lameDuck), reserveMs: ms(reserve) };
+}
+
+/** How often pingora tries when nobody says. */
+const pingoraAttempts = 5;
+
+function upgradeOf(settings: AllSettings, inPod: boolean): UpgradeSpec {
+  const { upgrade, admin, upgrade_sock: path, upgrade_sock_connect_accept_max_retries: attempts } = settings;
+  const { gracePeriodMs, reserveMs } = shutdownOf(settings, inPod);
+  const directory = upgrade.directory ?? (admin.socket === "" ? undefined : besideSocket(admin.socket));
+  return {
+    ...(directory === undefined ? {} : { directory }),
+    optional: upgrade.directory === undefined,
+    probationMs: ms(upgrade.probationSeconds),
+    bootMs: ms(upgrade.bootSeconds),
+    drainMs: upgrade.drainSeconds === undefined ? Math.max(0, gracePeriodMs - reserveMs) : ms(upgrade.drainSeconds),
+    release: upgrade.release,
+    maxGenerations: upgrade.maxGenerations,
+    standby: upgrade.standby === "auto" ? inPod : upgrade.standby,
+    ...(path === undefined ? {} : { pingora: { path, attempts: attempts ?? pingoraAttempts } }),
+  };
+}
+
+/** Two servers whose control sockets lie in one folder are not each other's generations. */
+function besideSocket(socket: string): string {
+  return basename(socket) === "control.sock" ? join(dirname(socket), "upgrade") : `${socket}.upgrade`;
 }

@@ -1,4 +1,4 @@
-import type { RestartPolicy, RestartSpec, ServiceSpec } from "../../../core/plan.js";
+import type { RestartPolicy, RestartSpec, ServiceSpec, ServiceUpgradeSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
 import { reservedNames } from "../schema/names.js";
@@ -48,12 +48,7 @@ export function compileService(
     stop: compileStop(written.stop, `${path}.stop`, scene),
     onFailure: written.onFailure ?? (written.required || name === mainName ? "shutdown" : "ignore"),
     required: written.required,
-    upgrade: {
-      strategy: written.upgrade?.strategy ?? "handover",
-      accept: written.upgrade?.accept ?? "on-start",
-      preflight: written.upgrade?.preflight ?? false,
-      onUpgrade: written.upgrade?.onUpgrade ?? "run",
-    },
+    upgrade: upgradeOf(written, listeners),
   };
   refuseExclusive(spec, path, scene);
   refuseRestarts(spec, path, scene);
@@ -97,6 +92,17 @@ function restartOf(name: string, written: WrittenService): RestartSpec {
     resetAfterMs: ms(timing.resetAfterSeconds),
     limit: timing.limit,
     windowMs: ms(timing.windowSeconds),
+  };
+}
+
+function upgradeOf({ upgrade }: WrittenService, listeners: readonly string[]): ServiceUpgradeSpec {
+  return {
+    strategy: upgrade?.strategy ?? (listeners.length > 0 ? "handover" : "restart"),
+    accept: upgrade?.accept ?? "on-start",
+    preflight: upgrade?.preflight ?? false,
+    onUpgrade: upgrade?.onUpgrade ?? "run",
+    arguments: upgrade?.arguments ?? ["-u"],
+    signal: upgrade?.signal ?? "SIGQUIT",
   };
 }
 

@@ -25,7 +25,7 @@ export const listener = object("listener", {
   reusePort: key(scalarOf(flag), { doc: "SO_REUSEPORT: other processes may bind the same address.", default: false }),
   ipv6Only: key(scalarOf(flag), { doc: "An IPv6 socket takes no IPv4 connections.", default: false }),
   passAs: key(scalarOf(word(["systemd", "nginx", "stdin", "env", "adopt"])), {
-    doc: "How the service learns of it. systemd: LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID; nginx: NGINX; stdin: as file descriptor 0 (inetd); env: a variable holds the number; adopt: only the descriptor.",
+    doc: "How the service learns of it. systemd: LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID; nginx: NGINX; stdin: as file descriptor 0 (inetd); env: a variable holds the number; adopt: not at all, a preloaded library gives it the socket when it binds the same address.",
     default: "systemd" as const,
   }),
   envName: key(scalarOf({ ...text, name: "variable", needs: "the name of a variable" }), {

@@ -14,11 +14,11 @@ export const pingoraKeys = {
     pingora: "working_directory",
   }),
   upgrade_sock: key(scalarOf(socketPath), {
-    doc: "Socket over which a pingora process hands its sockets over.",
+    doc: "Socket at which a new pingora, or ours with -u, waits for the sockets of the old one, which connects when it gets SIGQUIT. Set: SIGQUIT hands over instead of stopping.",
     pingora: "upgrade_sock",
   }),
   upgrade_sock_connect_accept_max_retries: key(scalarOf(count(0, 10_000)), {
-    doc: "Attempts to connect or accept on upgrade_sock.",
+    doc: "Tries to connect to upgrade_sock after the first, and to wait there, each a second.",
     pingora: "upgrade_sock_connect_accept_max_retries",
   }),
   threads: key(scalarOf(count(1, 1024)), {

@@ -104,18 +104,26 @@ const limits = object("limits", {
 
 const serviceUpgrade = object("service's upgrade", {
   strategy: key(scalarOf(word(["handover", "restart", "own"])), {
-    doc: "handover: the successor starts its own process on the same sockets; restart: stopped in the old, then started in the new; own: the service replaces itself.",
-    default: "handover" as const,
+    doc: "handover: both generations run it, on the same sockets; restart: the old one stops it before the new one starts it (it owns something that only one can have); own: it replaces itself: started with `arguments`, the old one gets `signal`.",
+    defaultText: "handover with listeners, restart without",
   }),
   accept: key(scalarOf(word(["on-start", "on-commit"])), {
-    doc: "When the successor's process may accept connections.",
+    doc: "With handover. on-start: the successor's process starts, and accepts, while it is being tried; on-commit: it starts when everything else is ready.",
     default: "on-start" as const,
   }),
-  preflight: key(scalarOf(flag), { doc: "First try an instance on a private socket.", default: false }),
+  preflight: key(scalarOf(flag), {
+    doc: "With handover: first a trial process on a private address, which must become ready; then the real one. Not there yet: kept, without effect.",
+    default: false,
+  }),
   onUpgrade: key(scalarOf(word(["run", "skip"])), {
     doc: "Whether a oneshot runs again in the successor.",
     default: "run" as const,
   }),
+  arguments: key(listOf(scalarOf(text), "a list of arguments"), {
+    doc: "With own: added to the command when it takes over from a running one.",
+    defaultText: '["-u"], as pingora has it',
+  }),
+  signal: key(scalarOf(signal), { doc: "With own: what makes the running one hand over.", default: "SIGQUIT" }),
 });
 
 const identity = (what: string) => scalarOf({ ...text, name: what, needs: `a ${what} (name or number)` });

@@ -94,11 +94,12 @@ export const settings = {
   }),
   upgrade: object("upgrade", {
     directory: key(scalarOf(path), {
-      doc: "Where owner socket, lock and journal live.",
-      default: "/run/pingora-entry/upgrade",
+      doc: "Where owner socket, lock and journal live. A volume that the containers of a pod share, when one takes over from the other.",
+      defaultText:
+        "/run/pingora-entry/upgrade: the folder upgrade beside a control.sock; beside a socket of another name, that name with .upgrade",
     }),
     probationSeconds: key(scalarOf(seconds()), {
-      doc: "Both generations serve this long before the old one leaves.",
+      doc: "Both generations serve this long before the old one leaves; the new one must stay ready for as long.",
       default: 5,
       unit: "s",
     }),
@@ -107,13 +108,25 @@ export const settings = {
       default: 60,
       unit: "s",
     }),
+    drainSeconds: key(scalarOf(seconds()), {
+      doc: "What the old generation may take to end its services, once the new one is in its place.",
+      defaultText: "shutdown.gracePeriodSeconds less the reserve",
+      unit: "s",
+    }),
     release: key(scalarOf(anyText), {
       doc: "Name of what is running, for status and metrics.",
       default: "",
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       examples: ["${RELEASE:-}"],
     }),
-    maxGenerations: key(scalarOf(count(2, 16)), { doc: "Generations that may live at the same time.", default: 2 }),
+    maxGenerations: key(scalarOf(count(2, 4)), {
+      doc: "Generations that may live at the same time: an upgrade is refused (exit code 75), or waits with --wait, while old ones still drain.",
+      default: 2,
+    }),
+    standby: key(scalarOf(autoFlag), {
+      doc: "Started without an order to take over while another generation owns the directory: true waits until it is gone, the init alone; false ends with exit code 75. The old generation of another container does the same when it has drained. auto: true in a pod.",
+      default: "auto" as const,
+    }),
   }),
   kubernetes: object("kubernetes", {
     enabled: key(scalarOf(autoFlag), {

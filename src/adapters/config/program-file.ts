@@ -1,0 +1,87 @@
+import { closeSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+
+/** What the first bytes of a program say of how it is loaded. */
+export type ProgramFile =
+  | { readonly kind: "script"; readonly interpreter: readonly string[] }
+  /** `interpreter`: the loader that the file names; a static program names none. `go`: it was built by Go */
+  | { readonly kind: "elf"; readonly bits: 32 | 64; readonly interpreter?: string; readonly go: boolean }
+  | { readonly kind: "unknown" };
+
+/** Where execvp(3) would find `program`; undefined: nowhere. */
+export function findProgram(program: string, directory: string | undefined, path: string): string | undefined {
+  const places = program.includes("/")
+    ? [isAbsolute(program) || directory === undefined ? program : join(directory, program)]
+    : path.split(":").map((place) => join(place === "" ? "." : place, program));
+  return places.find((file) => {
+    const state = statOf(file);
+    return state?.isFile() && (state.mode & 0o111) !== 0;
+  });
+}
+
+/** Undefined when it is not there, or not ours to see. */
+export function statOf(file: string): Stats | undefined {
+  try {
+    return statSync(file);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined when it cannot be read. */
+export function readProgram(file: string): ProgramFile | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file, "r");
+    return identify(fd);
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function bytesOf(fd: number, position: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  return bytes.subarray(0, readSync(fd, bytes, 0, length, position));
+}
+
+function identify(fd: number): ProgramFile {
+  const start = bytesOf(fd, 0, 256);
+  if (start.subarray(0, 2).toString("latin1") === "#!") {
+    const [line = ""] = start.subarray(2).toString("utf8").split("\n");
+    // execve(2): one argument at most, blanks and all
+    const [, interpreter, argument] = /^\s*(\S+)(?:\s+(.*\S))?\s*$/.exec(line) ?? [];
+    if (interpreter === undefined) return { kind: "unknown" };
+    return { kind: "script", interpreter: argument === undefined ? [interpreter] : [interpreter, argument] };
+  }
+  const isElf = start.length >= 64 && start.readUInt32BE(0) === 0x7f454c46;
+  // little-endian only: what we run on
+  if (!isElf || start[5] !== 1) return { kind: "unknown" };
+  return start[4] === 2 ? segments(fd, start) : { kind: "elf", bits: 32, go: false };
+}
+
+const interpreterSegment = 3;
+const noteSegment = 4;
+const longest = 65536;
+
+/** elf(5), Elf64_Ehdr and Elf64_Phdr */
+function segments(fd: number, header: Buffer): ProgramFile {
+  const table = Number(header.readBigUInt64LE(32));
+  const size = header.readUInt16LE(54);
+  const count = header.readUInt16LE(56);
+  const entries = bytesOf(fd, table, Math.min(size * count, longest));
+  let interpreter: string | undefined;
+  let go = false;
+  for (let at = 0; size >= 56 && at + size <= entries.length; at += size) {
+    const type = entries.readUInt32LE(at);
+    if (type !== interpreterSegment && type !== noteSegment) continue;
+    const offset = Number(entries.readBigUInt64LE(at + 8));
+    const length = Math.min(Number(entries.readBigUInt64LE(at + 32)), longest);
+    const bytes = bytesOf(fd, offset, length);
+    if (type === interpreterSegment) [interpreter] = bytes.toString("utf8").split("\0");
+    // the name of a note that Go's linker writes: "Go", padded to four bytes
+    else if (bytes.subarray(12, 16).equals(Buffer.from("Go\0\0"))) go = true;
+  }
+  return { kind: "elf", bits: 64, go, ...(interpreter === undefined ? {} : { interpreter }) };
+}
