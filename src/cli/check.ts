@@ -1,6 +1,8 @@
+import { impossibleAdoptions } from "../adapters/config/adoption-possible.js";
 import { missingCommands } from "../adapters/config/commands-found.js";
 import { impossibleIdentities } from "../adapters/config/identities-possible.js";
 import type { Loaded } from "../adapters/config/load-plan.js";
+import { nativeFile } from "../adapters/native/addon.js";
 import { EntryError, type Problem } from "../core/entry-error.js";
 import type { ShutdownPlan } from "../core/grace-budget.js";
 import type { Plan } from "../core/plan.js";
@@ -37,6 +39,11 @@ export const checkCommand: Command = {
         ...loaded.warnings,
         ...missingCommands(loaded, io.env),
         ...impossibleIdentities(loaded, process.getuid?.() ?? 0),
+        ...impossibleAdoptions(loaded, {
+          env: io.env,
+          own: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+          library: nativeFile("adopt.so"),
+        }),
       ];
       const stop = stopInPod(loaded);
       io.out(

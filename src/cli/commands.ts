@@ -12,6 +12,7 @@ const table: Readonly<Record<string, () => Promise<Command>>> = {
   stop: async () => (await import("./stop.js")).stopCommand,
   restart: async () => (await import("./restart.js")).restartCommand,
   signal: async () => (await import("./signal.js")).signalCommand,
+  upgrade: async () => (await import("./upgrade.js")).upgradeCommand,
   prestop: async () => (await import("./native-commands.js")).prestopCommand,
   healthcheck: async () => (await import("./native-commands.js")).healthcheckCommand,
   phase: async () => (await import("./native-commands.js")).phaseCommand,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
@@ -20,8 +21,7 @@ Runs the configured services in dependency order; CMD becomes the service
   -t, --test            check the configuration and exit, as \`pingora-entry
                         check\` does
   -d, --daemon          detach from the terminal
-  -u, --upgrade         take the sockets over from the running instance (not in
-                        this version)
+  -u, --upgrade         take the sockets over from the running instance
       --warn-on-reap    say so when an orphan was reaped
 
 Without -c: PINGORA_ENTRY_CONF, or /etc/pingora-entry/config.yaml, if it exists.
@@ -42,7 +42,8 @@ export const runCommand: Command = {
       const { services, waves: _, ...conf } = plan;
       const server = new Server(conf);
       server.addServices(services.map(processService));
-      return await server.run(init === undefined ? {} : { init });
+      const order = parse(args).values.upgrade ? { upgrade: io.env.PINGORA_ENTRY_UPGRADE ?? randomUUID() } : {};
+      return await server.run({ ...order, ...(init === undefined ? {} : { init }) });
     } catch (error) {
       if (!(error instanceof EntryError)) throw error;
       const text = problemText("pingora-entry", error);
@@ -64,8 +65,6 @@ function savedPlan(init: EntryInit | undefined): Plan | undefined {
 
 async function configuredPlan(args: readonly string[], io: Io): Promise<Plan> {
   const { values, command } = parse(args);
-  if (values.upgrade)
-    throw new EntryError("usage", "cannot take sockets over: this version has no upgrades yet; run without -u");
   const options = { conf: values.conf ?? [], command, daemon: values.daemon === true };
   const loaded = await loadPlan({ options, env: io.env });
   if (loaded.plan.services.length === 0) throw nothingToRun(loaded);

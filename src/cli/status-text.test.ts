@@ -173,3 +173,26 @@ test("serviceChanges tells what is new since the last snapshot", () => {
     "phase Running -> GracefulTerminate (Terminate)",
   );
 });
+
+test("statusLines shows what becomes of connections while something stops", () => {
+  const drain = {
+    listener: "http",
+    since: now - 3_000,
+    connections: 4,
+    drained: 12,
+    cut: 1,
+    killed: 0,
+    seconds: 2.5,
+    done: false,
+    exact: true,
+    cutTotal: 3,
+  };
+  const lines = (change: Partial<Snapshot>) =>
+    statusLines(snapshot(change), plain).filter((line) => line.startsWith("  listener "));
+  assert.deepEqual(lines({ drains: [drain] }), ["  listener http: 4 connections open, 12 drained, 1 cut"]);
+  assert.deepEqual(lines({ drains: [{ ...drain, done: true }] }), []);
+  const shutdown = { cause: "SIGTERM", requestedAt: now - 5_000, deadlineAt: now + 9_000, waves: [], killed: [] };
+  assert.deepEqual(lines({ shutdown, drains: [{ ...drain, done: true, connections: 0 }] }), [
+    "  listener http: 12 drained, 1 cut",
+  ]);
+});

@@ -25,6 +25,7 @@ const stateColours: Readonly<Record<ServiceStateName, Colour | undefined>> = {
 export function statusLines(snapshot: Snapshot, look: StatusLook): string[] {
   const lines = [headline(snapshot, look), cutLine(about(snapshot, look), look)];
   if (snapshot.shutdown !== undefined) lines.push("", ...shutdownLines(snapshot.shutdown, look));
+  lines.push(...drainLines(snapshot, look));
   if (snapshot.services.length > 0) lines.push("", ...serviceLines(snapshot.services, look));
   if (snapshot.listeners.length > 0) lines.push("", ...listenerLines(snapshot, look));
   const { width } = look;
@@ -67,6 +68,18 @@ function shutdownLines(shutdown: ShutdownView, { now, colours, width }: StatusLo
   lines.push(...table(rows, colours, width));
   if (killed.length > 0) lines.push(paint(`  had to be killed: ${killed.join(", ")}`, "red", colours));
   return lines;
+}
+
+/** While processes stop, and for a stop of the whole server until its end. */
+function drainLines({ drains = [], shutdown }: Snapshot, { colours }: StatusLook): string[] {
+  const since = shutdown?.requestedAt ?? Number.POSITIVE_INFINITY;
+  return drains
+    .filter((drain) => !drain.done || drain.since >= since)
+    .map(({ listener, connections, drained, cut }) => {
+      const open = connections > 0 ? `${count(connections, "connection")} open, ` : "";
+      const text = `  listener ${listener}: ${open}${drained} drained, ${cut} cut`;
+      return cut > 0 ? paint(text, "red", colours) : text;
+    });
 }
 
 function serviceLines(services: readonly ServiceView[], look: StatusLook): string[] {

@@ -98,11 +98,16 @@ export interface ProcessSpec {
   readonly tty: boolean;
 }
 
-export interface UpgradeSpec {
+/** What an upgrade does with a service. */
+export interface ServiceUpgradeSpec {
   readonly strategy: "handover" | "restart" | "own";
   readonly accept: "on-start" | "on-commit";
   readonly preflight: boolean;
   readonly onUpgrade: "run" | "skip";
+  /** strategy own: added to the command of a process that takes over from a running one */
+  readonly arguments: readonly string[];
+  /** strategy own: makes the running one hand over */
+  readonly signal: string;
 }
 
 export interface ServiceSpec {
@@ -125,7 +130,7 @@ export interface ServiceSpec {
   readonly onFailure: "shutdown" | "restart" | "ignore";
   /** counts for /readyz */
   readonly required: boolean;
-  readonly upgrade: UpgradeSpec;
+  readonly upgrade: ServiceUpgradeSpec;
 }
 
 export type ListenerAddress =
@@ -173,6 +178,24 @@ export interface AdminSpec {
   readonly prestopToken?: string;
 }
 
+/** How generations replace each other. */
+export interface UpgradeSpec {
+  /** owner socket, lock and journal; undefined: this server takes part in no upgrade */
+  readonly directory?: string;
+  /** nobody named the directory: a server that cannot use it does without upgrades */
+  readonly optional: boolean;
+  readonly probationMs: number;
+  readonly bootMs: number;
+  /** what the old generation may take to end after it was replaced */
+  readonly drainMs: number;
+  readonly release: string;
+  readonly maxGenerations: number;
+  /** wait, the init alone, where another generation owns the directory; else end */
+  readonly standby: boolean;
+  /** pingora's own way: over this socket, tried so often */
+  readonly pingora?: { readonly path: string; readonly attempts: number };
+}
+
 export interface LogSpec {
   readonly level: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   readonly format: "auto" | "json" | "pretty";
@@ -190,6 +213,7 @@ export interface Plan {
   readonly readiness: { readonly duringDrain: "auto" | "fail" | "pass" };
   readonly bindRetry: BindRetrySpec;
   readonly admin: AdminSpec;
+  readonly upgrade: UpgradeSpec;
   readonly log: LogSpec;
   /** where the last words go; undefined: nowhere */
   readonly terminationMessagePath?: string;

@@ -1,4 +1,5 @@
 import type { Phase } from "./phase.js";
+import type { UpgradeOutcome } from "./upgrade-outcome.js";
 
 /**
  * All there is to know about the running server, as one read-only value. The status store is its only writer;
@@ -57,6 +58,8 @@ export interface ServiceView {
   /** cumulative; by what made them necessary */
   readonly restartsByReason: Readonly<Record<string, number>>;
   readonly wave: number;
+  /** during an upgrade: the other generation has it, or just had it; does not count for readiness */
+  readonly excused?: boolean;
 }
 
 export interface ListenerView {
@@ -85,6 +88,56 @@ export interface ShutdownView {
   readonly killed: readonly string[];
 }
 
+/** An upgrade under way, as this generation sees it. */
+export interface UpgradeView {
+  readonly attempt: string;
+  /** `old`: this generation is being replaced; `new`: it replaces the peer */
+  readonly role: "old" | "new";
+  readonly step: string;
+  readonly since: number;
+  /** when the step is given up, or the probation over */
+  readonly until?: number;
+  /** how many the new generation took over, from CLAIM on */
+  readonly sockets?: number;
+  readonly peer: GenerationView;
+}
+
+/** Another generation, from what it said last. */
+export interface GenerationView {
+  readonly generation: number;
+  readonly release: string;
+  readonly build: string;
+  readonly pid: number;
+  /** its phase; undefined when it has not said */
+  readonly phase?: string;
+  /** connections it still serves */
+  readonly connections?: number;
+  /** when it will be gone */
+  readonly deadlineAt?: number;
+}
+
+/** What becomes of a listener's connections while processes that accept on it stop. */
+export interface DrainView {
+  readonly listener: string;
+  /** when the first of the processes began to stop */
+  readonly since: number;
+  /** open now, of the processes that are stopping */
+  readonly connections: number;
+  /** ended while their process was still there */
+  readonly drained: number;
+  /** still open when their process ended, as far as the last look told */
+  readonly cut: number;
+  /** processes that did not end in time */
+  readonly killed: number;
+  /** so far, or until the last of the processes had ended */
+  readonly seconds: number;
+  readonly done: boolean;
+  /** false: something could not be seen */
+  readonly exact: boolean;
+  /** since this supervisor started, every stop and restart included */
+  readonly cutTotal: number;
+}
+
 export interface Snapshot {
   /** grows by one with every change */
   readonly revision: number;
@@ -99,9 +152,16 @@ export interface Snapshot {
   readonly listeners: readonly ListenerView[];
   /** undefined as long as nothing has asked for a stop */
   readonly shutdown?: ShutdownView | undefined;
+  /** by listener; the last stop of processes on it, or the stops of this shutdown. Undefined before the first. */
+  readonly drains?: readonly DrainView[];
   readonly exitCode?: number;
   readonly orphansReaped: number;
   readonly supervisorRestarts: number;
+  readonly upgrade?: UpgradeView | undefined;
+  /** how the last upgrade ended that this generation took part in */
+  readonly lastUpgrade?: UpgradeOutcome | undefined;
+  /** generations before this one that still drain */
+  readonly draining?: readonly GenerationView[];
   /** what readiness.duringDrain says, resolved for now: ready while in the lame duck */
   readonly readyDuringDrain: boolean;
 }

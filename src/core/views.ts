@@ -1,5 +1,5 @@
 import { phaseFacts, phases } from "./phase.js";
-import type { ServiceView, Snapshot } from "./snapshot.js";
+import type { DrainView, ServiceView, Snapshot } from "./snapshot.js";
 
 /** One line of `/readyz?verbose`: a named check with its verdict and its reason; "Ready" needs no explanation. */
 export interface Check {
@@ -48,11 +48,24 @@ export function statusView(snapshot: Snapshot): StatusView {
   };
 }
 
+/** Connections of a stop that was asked for at `since`, all listeners together. */
+export function drainTotals(
+  drains: readonly DrainView[],
+  since: number,
+): { readonly drained: number; readonly cut: number } {
+  const ours = drains.filter((drain) => drain.since >= since);
+  return {
+    drained: ours.reduce((sum, { drained }) => sum + drained, 0),
+    cut: ours.reduce((sum, { cut }) => sum + cut, 0),
+  };
+}
+
 function serviceCheck(service: ServiceView): Check {
   const words = [service.state, service.reason, service.output ?? ""];
   const state = words.filter((each) => each !== "").join(": ");
   const name = `service/${service.name}`;
   if (service.ready) return { name, ok: true, reason: service.type === "oneshot" ? "completed" : service.state };
+  if (service.excused) return { name, ok: true, reason: `the other generation's in this upgrade; ${state}` };
   return service.required ? { name, ok: false, reason: state } : { name, ok: true, reason: `not required; ${state}` };
 }
 

@@ -3,6 +3,7 @@ import type { BoundedWriter } from "../adapters/log/bounded-writer.js";
 import { refusalMessage, terminationMessage, writeTermination } from "../adapters/termination/termination-message.js";
 import type { Plan } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
+import { drainTotals } from "../core/views.js";
 import type { Log } from "../runtime/ports.js";
 
 /** How long the last words may wait for a reader. */
@@ -21,12 +22,13 @@ export async function farewell(
   log: Log,
   outputs: readonly Pick<BoundedWriter, "finish">[],
 ): Promise<void> {
-  const { exitCode = 0, shutdown } = snapshot;
+  const { exitCode = 0, shutdown, drains = [] } = snapshot;
   const killed = shutdown?.killed ?? [];
   const suffix = killed.length === 0 ? "" : `; had to kill ${killed.join(", ")}`;
   log[killed.length === 0 ? "info" : "warn"](`exit ${exitCode}: ${shutdown?.cause ?? "ended"}${suffix}`, {
     exitCode,
     killed,
+    ...(drains.length === 0 ? {} : drainTotals(drains, shutdown?.requestedAt ?? 0)),
   });
   lastWords(snapshot, plan);
   await Promise.all(outputs.map((output) => output.finish(lastWordsMs)));

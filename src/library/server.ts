@@ -18,7 +18,12 @@ export interface RunArgs {
   readonly shutdownSignal?: ShutdownSignalWatch;
   /** an init that has been connected already; without it, the one that started this process, or a spawner of our own */
   readonly init?: Init;
+  /** an attempt's id: take over from the generation that runs. Without it PINGORA_ENTRY_UPGRADE, when that is set */
+  readonly upgrade?: string;
 }
+
+/** one that always resolves at once must not keep the process busy */
+const askAgainMs = 100;
 
 interface Entry {
   readonly handle: ServiceHandle;
@@ -92,7 +97,10 @@ export class Server {
     if (this.#begun) throw new EntryError("config", "cannot run the server: it has been run");
     this.#begun = true;
     try {
-      return await this.#live(await openWorld(this.#plan(), this.#tasks(), args.init), args.shutdownSignal);
+      const world = await openWorld(this.#plan(), this.#tasks(), args.init, args.upgrade);
+      if (world.kind === "world") return await this.#live(world, args.shutdownSignal);
+      world.begin();
+      return 0;
     } finally {
       this.#ended = true;
       this.#settleReady(this.snapshot);
@@ -116,13 +124,10 @@ export class Server {
         : () => {};
     let failure: { readonly error: unknown } | undefined;
     if (shutdownSignal !== undefined)
-      void received(shutdownSignal).then(
-        (signal) => run.request(signal === "FastShutdown" ? "FastShutdown" : "Terminate", signal),
-        (error: unknown) => {
-          failure = { error };
-          run.request("Terminate", "the shutdown signal failed");
-        },
-      );
+      void obey(shutdownSignal, run).catch((error: unknown) => {
+        failure = { error };
+        run.request("Terminate", "the shutdown signal failed");
+      });
     try {
       const code = await run.run();
       if (failure !== undefined) throw failure.error;
@@ -204,6 +209,31 @@ export class Server {
         );
     }
   }
+}
+
+/** Does what the watch resolves with; one that asked for an upgrade which was rolled back is asked again, a little later. */
+async function obey(watch: ShutdownSignalWatch, run: ServerRun): Promise<void> {
+  for (;;) {
+    const signal = await received(watch);
+    const rolledBack = nextRollback(run);
+    run.request(signal === "GracefulTerminate" ? "Terminate" : signal, signal);
+    if (signal !== "GracefulUpgrade" || !run.handsOverToPingora) return;
+    await rolledBack;
+    await new Promise((wake) => setTimeout(wake, askAgainMs).unref());
+  }
+}
+
+function nextRollback({ store }: ServerRun): Promise<void> {
+  const before = store.snapshot.lastUpgrade;
+  return new Promise((resolve) => {
+    const leave = store.subscribe({
+      snapshot: ({ lastUpgrade }) => {
+        if (lastUpgrade === before || lastUpgrade?.result !== "rolled-back") return;
+        leave();
+        resolve();
+      },
+    });
+  });
 }
 
 function cycleError(cycle: readonly string[]): EntryError {

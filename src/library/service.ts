@@ -41,6 +41,13 @@ export function inProcessSpec(service: Service): ServiceSpec {
     stop: { steps: [{ signal: "SIGTERM", waitMs: Number.POSITIVE_INFINITY }] },
     onFailure: "shutdown",
     required: true,
-    upgrade: { strategy: "handover", accept: "on-start", preflight: false, onUpgrade: "run" },
+    upgrade: {
+      strategy: "handover",
+      accept: "on-start",
+      preflight: false,
+      onUpgrade: "run",
+      arguments: [],
+      signal: "SIGQUIT",
+    },
   };
 }

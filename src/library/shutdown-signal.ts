@@ -6,8 +6,8 @@ export type ShutdownSignal = "GracefulUpgrade" | "GracefulTerminate" | "FastShut
 const signals: readonly ShutdownSignal[] = ["GracefulUpgrade", "GracefulTerminate", "FastShutdown"];
 
 /**
- * Awaited once per run: resolves with what the server is asked. pingora's ShutdownSignalWatch. When it rejects, nobody could stop the server
- * any more: it stops in order, and `run` rejects with the same.
+ * Resolves with what the server is asked. Awaited once per run, and again after each upgrade that was rolled back. pingora's ShutdownSignalWatch.
+ * When it rejects, nobody could stop the server any more: it stops in order, and `run` rejects with the same.
  */
 export interface ShutdownSignalWatch {
   recv(): Promise<ShutdownSignal>;
@@ -23,10 +23,12 @@ export async function received(watch: ShutdownSignalWatch): Promise<ShutdownSign
   );
 }
 
-const requests = { SIGTERM: "Terminate", SIGQUIT: "Terminate", SIGINT: "FastShutdown" } as const;
+const requests = { SIGTERM: "Terminate", SIGQUIT: "GracefulUpgrade", SIGINT: "FastShutdown" } as const;
 
 /** Brings this process's own signals to `request` until the result is called. For servers that no init forwards signals to. */
-export function watchProcessSignals(request: (kind: "Terminate" | "FastShutdown", cause: string) => void): () => void {
+export function watchProcessSignals(
+  request: (kind: "GracefulUpgrade" | "Terminate" | "FastShutdown", cause: string) => void,
+): () => void {
   const watches = Object.entries(requests).map(([signal, kind]) => {
     const receive = () => request(kind, signal);
     process.on(signal, receive);

@@ -1,29 +1,45 @@
+import { randomUUID } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { systemClock } from "../adapters/clock/clock.js";
+import { createAcceptors } from "../adapters/connections/acceptors.js";
+import { createConnections } from "../adapters/connections/connections.js";
+import { openHandover } from "../adapters/handover/handover.js";
+import { inheritFromPingora, pingoraHandover } from "../adapters/handover-pingora/handover-pingora.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
 import { exactEnvironment } from "../adapters/init/exact-environment.js";
 import { hardLimit } from "../adapters/init/hard-limits.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
-import { native } from "../adapters/native/addon.js";
+import { native, nativeFile } from "../adapters/native/addon.js";
+import { OwnConnections } from "../adapters/probes/own-connections.js";
 import { createProber } from "../adapters/probes/prober.js";
+import { addressesOf } from "../adapters/sockets/addresses-of.js";
+import { drainWay } from "../adapters/sockets/adopt-variables.js";
+import { acceptingProcesses } from "../adapters/sockets/drained.js";
 import { passListeners } from "../adapters/sockets/pass.js";
 import { createSockets } from "../adapters/sockets/sockets.js";
 import { OutputMemory } from "../adapters/wiring/output-history.js";
 import { createWiring, notifyDirectories } from "../adapters/wiring/wiring.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
+import { defaultHandoverTimes, type HandoverTimes } from "../core/handover-times.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import { version } from "../core/version.js";
 import { ExitRouter } from "../runtime/exit-router.js";
 import { inProcessBody } from "../runtime/in-process-body.js";
-import type { Init } from "../runtime/ports.js";
+import type { PingoraParts } from "../runtime/pingora-way.js";
+import type { Init, Log } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
+import { stateName } from "../runtime/saved-state.js";
 import { ServerRun } from "../runtime/server-run.js";
+import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 import { farewell, lastWords } from "./farewell.js";
 import { writePidFile } from "./pid-file.js";
+import { type Place, takePlace } from "./place.js";
+import { renewInit } from "./renew-init.js";
 import type { ServiceContext } from "./service.js";
+import { orderVariable, successorCommand } from "./successor-command.js";
 
 export type EntryInit = Init;
 
@@ -32,7 +48,15 @@ export function adoptInit(): Promise<Init> | undefined {
   return channelVariable in process.env ? connectInit(process.env) : undefined;
 }
 
+/** Another generation owns the directory: there is nothing to run until it is gone. */
+export interface Standby {
+  readonly kind: "standby";
+  /** gives the wait to the init, which starts this program again; the process has to end */
+  begin(): void;
+}
+
 export interface World {
+  readonly kind: "world";
   readonly run: ServerRun;
   /** signals to the container reach the init; else this process has to watch its own */
   readonly signalsComeFromInit: boolean;
@@ -64,18 +88,33 @@ type Task = (context: ServiceContext) => Promise<void>;
  * Puts a server together with the real world: the init (or a spawner, when no init started this process), sockets, probes, log, endpoints.
  * @throws EntryError os: no init can be reached or started
  */
-export async function openWorld(plan: Plan, tasks: ReadonlyMap<string, Task>, given?: Init): Promise<World> {
+export async function openWorld(
+  plan: Plan,
+  tasks: ReadonlyMap<string, Task>,
+  given: Init | undefined,
+  order: string | undefined,
+): Promise<World | Standby> {
   const adopted = given ?? (await adoptInit());
-  const init = adopted ?? (await startSpawner(join(import.meta.dirname, "pingora-entry")));
+  const initPath = join(import.meta.dirname, "pingora-entry");
+  const init = adopted ?? (await startSpawner(initPath));
   try {
-    return putTogether(plan, tasks, init, adopted !== undefined);
+    return await putTogether(plan, tasks, init, { initPath, order, signalsComeFromInit: adopted !== undefined });
   } catch (error) {
     init.exit(error instanceof EntryError ? error.exitCode : exitCodes.software.code);
     throw error;
   }
 }
 
-function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, signalsComeFromInit: boolean): World {
+async function putTogether(
+  plan: Plan,
+  tasks: ReadonlyMap<string, Task>,
+  init: Init,
+  {
+    initPath,
+    order,
+    signalsComeFromInit,
+  }: { readonly initPath: string; readonly order: string | undefined; readonly signalsComeFromInit: boolean },
+): Promise<World | Standby> {
   const clock = systemClock;
   const outputs = { stdout: boundedWriter(1), stderr: boundedWriter(2) };
   let phase: () => string = () => "Setup";
@@ -83,6 +122,7 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
   const env = exactEnvironment(process.env);
   const exits = new ExitRouter();
   const history = new OutputMemory();
+  const adoptLibrary = nativeFile("adopt.so");
   const runtimeDirectory = plan.admin.socket === "" ? "/run/pingora-entry" : dirname(plan.admin.socket);
   if (plan.admin.socket !== "") makeRuntimeDirectory(runtimeDirectory);
   const wiring = createWiring({
@@ -93,17 +133,31 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
     notifyDirectories: notifyDirectories(runtimeDirectory),
   });
   const tally = new EventTally();
+  const own = new OwnConnections();
+  const { upgrade: place, reason: noUpgrades } = await findPlace(plan, init, initPath, order, log);
+  if (place?.kind === "standby") {
+    log.info("another generation runs already: standing by until it is gone");
+    log.flush();
+    return { kind: "standby", begin: () => init.standby(place.lockFd) };
+  }
+
+  const pingora = await pingoraParts(plan, init, place?.upgrade, order !== undefined, log);
 
   const run: ServerRun = new ServerRun({
     plan,
     version,
-    release: "",
-    generation: 1,
+    release: plan.upgrade.release,
+    generation: place?.upgrade.me.generation ?? 1,
+    ...(place === undefined ? {} : { upgrade: place.upgrade }),
+    noUpgrades,
+    ...(pingora === undefined ? {} : { pingora }),
+    addressesOf,
     inPod: (process.env.KUBERNETES_SERVICE_HOST ?? "") !== "",
     init,
     sockets: createSockets({ retry: plan.bindRetry, log }),
+    connections: createConnections({ own }),
     clock,
-    prober: createProber({ version, init, exits }),
+    prober: createProber({ version, init, exits, own, acceptors: createAcceptors() }),
     log,
     random: Math.random,
     exits,
@@ -114,8 +168,23 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
           env: Readonly<Record<string, string>>,
           bound: Parameters<typeof passListeners>[2],
           taken: readonly number[],
-        ) => passListeners(argv, env, bound, { known: listeners.values(), taken });
-        return processBody(service, service.process, { init, wiring, env, listeners, hardLimit, pass }, exits);
+        ) => passListeners(argv, env, bound, { known: listeners.values(), taken, adoptLibrary });
+        return processBody(
+          service,
+          service.process,
+          {
+            init,
+            wiring,
+            env,
+            listeners,
+            succeeds: place?.upgrade.session !== undefined,
+            hardLimit,
+            pass,
+            drainSignal: (each, bound) => drainWay(each, bound)?.signal,
+            accepting: (id, pid, bound) => acceptingProcesses(id, bound, pid).length > 0,
+          },
+          exits,
+        );
       }
       const task = tasks.get(service.name);
       if (task === undefined) throw new TypeError(`service "${service.name}" has neither a process nor a task`);
@@ -123,6 +192,9 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
       return inProcessBody(({ shutdown, ready }) => task({ listenFds: fds(), shutdown, ready }), log);
     },
     adminListeners: adminListeners(plan),
+    prepareAdmin: async () => {
+      await import("./admin.js");
+    },
     openAdmin: async (listeners, control) => {
       const { openAdmin } = await import("./admin.js");
       const [tcpFd, controlFd] = [adminListenerNames.tcp, adminListenerNames.control].map(
@@ -140,10 +212,13 @@ function putTogether(plan: Plan, tasks: ReadonlyMap<string, Task>, init: Init, s
   phase = () => run.store.snapshot.phase;
   const close = (code: number): void => {
     removePidFile();
-    init.exit(code);
+    // the other generation is of another container: this one's is there for the next upgrade
+    if (run.replaced && init.primary && plan.upgrade.standby && place !== undefined && signalsComeFromInit)
+      init.standby(place.upgrade.handover.openLock());
+    else init.exit(code);
   };
   const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
-  return { run, signalsComeFromInit, close };
+  return { kind: "world", run, signalsComeFromInit, close };
 }
 
 /**
@@ -172,4 +247,56 @@ function makeParents(path: string): void {
   if (existsSync(path)) return;
   makeParents(dirname(path));
   mkdirSync(path);
+}
+
+/** This generation's place among others; without one, the reason. */
+async function findPlace(
+  { upgrade }: Plan,
+  init: Init,
+  initPath: string,
+  order: string | undefined,
+  log: Log,
+): Promise<{ readonly upgrade: Place | undefined; readonly reason: string }> {
+  const { directory } = upgrade;
+  if (directory === undefined) return { upgrade: undefined, reason: "upgrade.directory is not set" };
+  try {
+    const handover = openHandover({ directory, clock: systemClock, times: handoverTimes(upgrade) });
+    const place = await takePlace(upgrade, init, order ?? process.env[orderVariable], {
+      handover,
+      command: (each, attempt) => successorCommand(each, attempt, { ...process, env: exactEnvironment(process.env) }),
+      attemptId: randomUUID,
+      renewInit: () => renewInit(init, initPath),
+    });
+    return { upgrade: place, reason: "" };
+  } catch (error) {
+    if (!(error instanceof EntryError) || error.reason !== "os" || !upgrade.optional) throw error;
+    log.info(`upgrades are off: ${error.message}`);
+    return { upgrade: undefined, reason: error.message };
+  }
+}
+
+/** pingora's way, when upgrade_sock is set; with the sockets, for one who was told to take over (`ordered`) and found none of ours. */
+async function pingoraParts(
+  { upgrade }: Plan,
+  init: Init,
+  place: UpgradeParts | undefined,
+  ordered: boolean,
+  log: Log,
+): Promise<PingoraParts | undefined> {
+  if (upgrade.pingora === undefined) return undefined;
+  const { path, attempts: retries } = upgrade.pingora;
+  const options = { path, retries, directory: upgrade.directory, clock: systemClock };
+  const handover = pingoraHandover(options);
+  // a successor of ours has its own order, in the environment; a restarted supervisor has what it needs from the init
+  const fromPingora = ordered && process.env[orderVariable] === undefined && place?.session === undefined;
+  if (!fromPingora || init.recovered.state.has(stateName)) return { handover };
+  log.info(`waiting at ${path} for a pingora to hand over`);
+  const inherited = await inheritFromPingora(options, log);
+  if (inherited === undefined) log.warn("starting without sockets of a pingora");
+  return { handover, ...(inherited === undefined ? {} : { inherited }) };
+}
+
+function handoverTimes({ bootMs, drainMs }: Plan["upgrade"]): HandoverTimes {
+  // what was left to the successor starts between COMMIT and OWNED, and gets the time of a boot
+  return { ...defaultHandoverTimes, bootMs, handoffMs: bootMs, commitMs: bootMs, drainMs: Math.max(drainMs, 60_000) };
 }

@@ -24,6 +24,10 @@ export interface Body {
    * the signal aborted: then it is killed.
    */
   stopCommand(id: string, command: readonly string[], signal: AbortSignal, begun: boolean): Promise<string | undefined>;
+  /** what makes it accept no more without ending it; undefined: only its stop does */
+  drainSignal?(): string | undefined;
+  /** a process of this life can still accept on the service's listeners */
+  accepts?(id: string, pid: number | undefined): boolean;
   /** the life is over and dealt with: nothing of it is needed any more */
   ended(id: string): void;
   /** what to ask, with its placeholders filled, and as whom */

@@ -1,23 +1,41 @@
-/** The endpoints of a server: opened once, beside the services, closed at the end. */
-export class Endpoints {
-  readonly #open: () => Promise<{ close(): Promise<void> }>;
-  readonly #failed: (error: unknown) => void;
-  #opened: Promise<{ close(): Promise<void> }> | undefined;
+export interface OpenEndpoints {
+  /** accepts nobody any more; who is connected is still answered */
+  pause(): void;
+  close(): Promise<void>;
+}
 
-  constructor(open: () => Promise<{ close(): Promise<void> }>, failed: (error: unknown) => void) {
+/** The endpoints of a server: opened beside the services, paused while another generation has their sockets, closed at the end. */
+export class Endpoints {
+  readonly #open: () => Promise<OpenEndpoints>;
+  readonly #failed: (error: unknown) => void;
+  readonly #all: Promise<OpenEndpoints>[] = [];
+  #serving = false;
+
+  constructor(open: () => Promise<OpenEndpoints>, failed: (error: unknown) => void) {
     this.#open = open;
     this.#failed = failed;
   }
 
   /** Begins in a later turn: nothing of theirs may cost the first services time. */
   open(): void {
-    if (this.#opened !== undefined) return;
-    this.#opened = new Promise((resolve) => setImmediate(resolve)).then(this.#open);
-    this.#opened.catch(this.#failed);
+    if (this.#serving) return;
+    this.#serving = true;
+    const opened = new Promise((resolve) => setImmediate(resolve)).then(this.#open);
+    this.#all.push(opened);
+    opened.catch(this.#failed);
+  }
+
+  /** The sockets stay open; whoever connects waits for the next who accepts. */
+  pause(): void {
+    if (!this.#serving) return;
+    this.#serving = false;
+    void this.#all.at(-1)?.then(
+      (opened) => opened.pause(),
+      () => {},
+    );
   }
 
   async close(): Promise<void> {
-    const opened = await this.#opened?.catch(() => undefined);
-    await opened?.close();
+    for (const opened of this.#all) await (await opened.catch(() => undefined))?.close();
   }
 }

@@ -11,6 +11,7 @@ import {
 } from "../core/service-state.js";
 import type { ExitView, InstanceView } from "../core/snapshot.js";
 import type { Body, BodyEvent } from "./body.js";
+import type { DrainWatch, WatchedInstance } from "./drain-watch.js";
 import type { Clock, Log, Prober, ResourceUsage, SignalScope } from "./ports.js";
 import { type Findings, watchRun, wordReader } from "./run-watch.js";
 import { Scope } from "./scope.js";
@@ -34,15 +35,23 @@ export interface InstanceRecord {
 export interface InstanceParts {
   readonly service: ServiceSpec;
   readonly index: number;
+  /** put before the ids of processes */
+  readonly idPrefix: string;
   readonly body: Body;
   readonly clock: Clock;
   readonly prober: Prober;
   readonly log: Log;
   readonly random: () => number;
+  /** another generation accepts on the same sockets */
+  readonly shared: () => boolean;
+  /** another generation has taken this one's place */
+  readonly replaced: () => boolean;
   /** state, reason or verdict changed; `before` is the state's name until now */
   readonly changed: (instance: Instance, before: string) => void;
   /** writes the record down before a process is started, so that no later supervisor starts it twice */
   readonly save: () => void;
+  /** told of every stop of a process: before its first step, and when it is gone */
+  readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
   /** its deadline is over, SIGKILL follows */
   readonly killing: () => void;
   /** a process ended; `killed`: at its deadline */
@@ -55,6 +64,9 @@ export interface InstanceParts {
 /** How long a process may take when nobody set a deadline: a restart, a failed liveness probe, leftovers of a crash. */
 const defaultStopMs = 10_000;
 const leftoverMs = 2_000;
+/** The part of a stop's time in which a replaced process may end its connections before it is told to go. */
+const drainShare = 0.75;
+const drainPollMs = 50;
 
 /** One life of the body. */
 interface Run {
@@ -104,6 +116,12 @@ export class Instance {
     return this.#run?.launched === true && this.#run.exit === undefined;
   }
 
+  /** What its connections are counted by, while it has a process. */
+  get watched(): WatchedInstance[] {
+    const pid = this.#run?.exit === undefined ? this.#run?.pid : undefined;
+    return pid === undefined ? [] : [{ instance: this.key, pid, listeners: this.#parts.service.listeners }];
+  }
+
   get record(): InstanceRecord {
     return {
       fold: this.#fold,
@@ -141,6 +159,11 @@ export class Instance {
     return "reason" in state ? state.reason : "";
   }
 
+  /** Counts as completed without having run here. */
+  skip(): void {
+    this.#fold = { ...freshFold, state: { name: "Stopped", by: "itself", exit: { code: 0 } } };
+  }
+
   /** What the exec probe wrote that the reason speaks of. */
   get output(): string | undefined {
     return this.#output !== undefined && this.reason.startsWith(this.#output.of) ? this.#output.text : undefined;
@@ -166,7 +189,7 @@ export class Instance {
 
   /** The id its process has, or would have, according to a record. */
   idOf(record: InstanceRecord): string {
-    return `${this.key}#${record.serial}`;
+    return this.#id(record.serial);
   }
 
   /** Takes up what an earlier supervisor knew. `child` is what the init still has of it. */
@@ -205,6 +228,10 @@ export class Instance {
     } else this.#watch(run);
   }
 
+  #id(serial: number): string {
+    return `${this.#parts.idPrefix}${this.key}#${serial}`;
+  }
+
   #dispatch(event: InstanceEvent): void {
     const { service } = this.#parts;
     const policy = { type: service.type, restart: service.restart, forever: service.onFailure === "restart" };
@@ -238,7 +265,7 @@ export class Instance {
     this.#deadline.clear();
     this.healthy = false;
     const run: Run = {
-      id: `${this.key}#${this.#serial}`,
+      id: this.#id(this.#serial),
       scope: new Scope(),
       launched: false,
       stopping: false,
@@ -313,7 +340,8 @@ export class Instance {
     const { service, body, clock, prober } = this.#parts;
     run.wasReady = this.#fold.state.name === "Ready";
     run.since = this.#fold.upSince ?? clock.now();
-    watchRun({ service, id: run.id, body, clock, prober, scope: run.scope, findings: this.#findings }, run);
+    const acceptedBy = () => (this.#parts.shared() && service.listeners.length > 0 ? run.pid : undefined);
+    watchRun({ service, id: run.id, body, clock, prober, acceptedBy, scope: run.scope, findings: this.#findings }, run);
   }
 
   /** Once per run, however often it is asked for: a later stop only moves the deadline. */
@@ -322,7 +350,9 @@ export class Instance {
     if (run.stopping) return;
     run.stopping = true;
     run.stop ??= { began: clock.now() };
+    this.#parts.drains.begin(this.watched);
     if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
+    if (this.#parts.replaced() && run.stop.sent === undefined) await this.#drain(run);
     await stopProcess(service.stop, body, run.id, {
       clock,
       deadline: this.#deadline,
@@ -337,12 +367,44 @@ export class Instance {
     });
   }
 
+  /**
+   * Another generation accepts in its place: it accepts no more, and may answer what it has, before it is told to go. A share of its time
+   * is left for that.
+   */
+  async #drain(run: Run): Promise<void> {
+    const { body, clock, drains } = this.#parts;
+    const signal = body.drainSignal?.();
+    if (signal === undefined) return;
+    const began = clock.now();
+    const until = () => began + drainShare * ((this.#deadline.at ?? began) - began);
+    const over = new Scope();
+    const late = this.#deadline.wait(clock, run.scope.signal, until).then(() => over.close());
+    while (!over.signal.aborted && body.accepts?.(run.id, run.pid)) {
+      // a process may have been forked before it was told
+      await body.signal(run.id, signal, "tree");
+      await clock.until(clock.now() + drainPollMs, over.signal);
+    }
+    await drains.drained(this.watched, until(), over.signal);
+    await over.close();
+    void late;
+  }
+
+  /** What of it can still accept on the service's listeners. */
+  get accepts(): boolean {
+    return (
+      this.#run?.pid !== undefined &&
+      this.#run.exit === undefined &&
+      this.#parts.body.accepts?.(this.#run.id, this.#run.pid) === true
+    );
+  }
+
   /** The process is gone; what it left behind goes, too, before anything else starts in its place. */
   async #exited(run: Run, exit: Exit, usage?: ResourceUsage, reason?: string): Promise<void> {
     if (run.exit !== undefined) return;
-    const { body, clock, random, ended } = this.#parts;
+    const { body, clock, random, ended, drains } = this.#parts;
     run.exit = exit;
     let killed = run.stop?.killed === true;
+    drains.ended(this.key, killed ? "killed" : exit.signal === undefined ? "exited" : "signalled");
     await run.scope.close();
     this.healthy = false;
     const limit = this.#deadline.at ?? clock.now() + leftoverMs;

@@ -3,16 +3,18 @@ import type { ListenerSpec, Plan } from "../core/plan.js";
 import type { ListenerView } from "../core/snapshot.js";
 import type { BoundListener, Init, Log, Sockets } from "./ports.js";
 
-const heldName = (name: string): string => `listener:${name}`;
+export const heldName = (name: string): string => `listener:${name}`;
 
 /**
- * Binds every listener, or takes up what an earlier supervisor bound, and gives the init a duplicate of each.
+ * Binds every listener, or takes up what an earlier supervisor bound or another generation handed over, and gives the init a duplicate
+ * of each.
  * @throws EntryError os with one problem per listener that could not be had; those that were bound are closed again
  */
 export async function openListeners(
   specs: readonly ListenerSpec[],
   parts: { readonly init: Init; readonly sockets: Sockets; readonly log: Log },
   signal: AbortSignal,
+  inherited: ReadonlyMap<string, number> = new Map(),
 ): Promise<Map<string, BoundListener>> {
   const { init, sockets, log } = parts;
   // the first that cannot be had decides: nobody is to wait for the others' further tries
@@ -21,7 +23,8 @@ export async function openListeners(
   const open = async (spec: ListenerSpec): Promise<BoundListener> => {
     const fd = init.recovered.held.get(heldName(spec.name));
     if (fd !== undefined) return sockets.adopt(spec, fd);
-    const bound = await sockets.bind(spec, either);
+    const taken = inherited.get(spec.name);
+    const bound = taken === undefined ? await sockets.bind(spec, either) : sockets.adopt(spec, taken);
     await init.hold(heldName(spec.name), bound.fd);
     return bound;
   };
@@ -47,7 +50,8 @@ export async function openListeners(
   }
   for (const [name, listener] of bound) {
     init.release(heldName(name));
-    sockets.remove(listener);
+    // what was inherited is the other generation's, path and all
+    if (!inherited.has(name)) sockets.remove(listener);
     sockets.close(listener);
   }
   const problems = refused.flatMap((error) => {

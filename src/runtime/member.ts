@@ -10,6 +10,10 @@ export interface Member {
   readonly restartsByReason: Map<string, number>;
   /** stopped by request: is not started by itself, does not end the server */
   held: boolean;
+  /** does not count for readiness: the other generation has it, or just had it */
+  excused: boolean;
+  /** held in favour of a successor */
+  yielded?: boolean;
 }
 
 /** From the least to the most advanced: a service is where its last instance is. */
@@ -72,11 +76,14 @@ export function memberView(member: Member, unmet: readonly Member[]): ServiceVie
     instances: views,
     restartsByReason: Object.fromEntries(member.restartsByReason),
     wave,
+    ...(member.excused ? { excused: true } : {}),
   };
 }
 
 function waitingFor(member: Member, unmet: readonly Member[]): string {
+  if (member.yielded) return "left to the new generation";
   if (member.held) return "stopped";
+  if (member.excused) return "left to the old generation until it is replaced";
   const waits = unmet.map((dependency) => {
     const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
     const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;

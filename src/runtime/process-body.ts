@@ -10,14 +10,25 @@ export interface PassedListeners {
   readonly env: Readonly<Record<string, string>>;
   readonly pidEnv: readonly string[];
   readonly fds: readonly { readonly target: number; readonly fd: number }[];
+  /** how the process is made to accept nothing more without ending: a signal to its whole tree */
+  readonly drain?: { readonly signal: string; readonly listeners: readonly string[]; readonly complete: boolean };
 }
 
 export interface ProcessWorld {
+  /** what makes a program with these listeners accept no more, when there is something */
+  readonly drainSignal: (
+    env: Readonly<Record<string, string>>,
+    listeners: readonly BoundListener[],
+  ) => string | undefined;
+  /** a process of this life can still accept on one of these */
+  readonly accepting: (id: string, pid: number | undefined, listeners: readonly BoundListener[]) => boolean;
   readonly init: Init;
   readonly wiring: Wiring;
   /** the environment services inherit */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly listeners: ReadonlyMap<string, BoundListener>;
+  /** this generation has taken the place of another one, whose services of strategy own hand over to ours */
+  readonly succeeds: boolean;
   /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
   readonly hardLimit?: (resource: string) => number | undefined;
   readonly pass: (
@@ -33,6 +44,8 @@ export interface ProcessWorld {
 export function processBody(service: ServiceSpec, spec: ProcessSpec, world: ProcessWorld, exits: ExitRouter): Body {
   const { init, wiring } = world;
   const wires = new Map<string, ServiceWires>();
+  /** instances that have taken over, or tried: the next of the same has nobody to take over from */
+  const begun = new Set<number>();
   const baseEnv = mergeEnv(world.env, spec.env);
 
   const wireSpec = (id: string): WireSpec => {
@@ -72,7 +85,11 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
     fds: [],
   });
 
+  const ownListeners = (): BoundListener[] => service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
+
   return {
+    drainSignal: () => world.drainSignal(baseEnv, ownListeners()),
+    accepts: (id, pid) => service.listeners.length > 0 && world.accepting(id, pid, ownListeners()),
     async start(id, index, receive): Promise<StartResult> {
       let wired: ServiceWires;
       try {
@@ -86,11 +103,13 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         };
       }
       wires.set(id, wired);
-      const bound = service.listeners.flatMap((name) => world.listeners.get(name) ?? []);
+      const bound = ownListeners();
       let passed: PassedListeners;
       try {
+        const takesOver = world.succeeds && service.upgrade.strategy === "own" && !begun.has(index);
+        begun.add(index);
         passed = world.pass(
-          spec.command,
+          takesOver ? [...spec.command, ...service.upgrade.arguments] : spec.command,
           baseEnv,
           bound,
           wired.fds.map(({ target }) => target),

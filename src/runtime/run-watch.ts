@@ -21,6 +21,8 @@ export interface WatchParts {
   readonly body: Body;
   readonly clock: Clock;
   readonly prober: Prober;
+  /** while another generation accepts on the same sockets: the process whose answers count */
+  readonly acceptedBy: () => number | undefined;
   /** ends the watching */
   readonly scope: Scope;
   readonly findings: Findings;
@@ -71,7 +73,7 @@ function watchStarted(parts: WatchParts): void {
 }
 
 function probe(
-  { service, id, body, prober, clock }: WatchParts,
+  { service, id, body, prober, clock, acceptedBy }: WatchParts,
   scope: Scope,
   spec: ProbeSpec,
   name: string,
@@ -81,7 +83,9 @@ function probe(
   const ask = (timeoutMs: number, signal: AbortSignal) => {
     // named by the instant: unique over supervisors, too
     const askId = `${id}!${name}${Math.trunc(clock.now())}`;
-    return prober.ask(action, { ...context, id: askId }, timeoutMs, signal);
+    const pid = acceptedBy();
+    const who = pid === undefined ? {} : { acceptedBy: pid };
+    return prober.ask(action, { ...context, id: askId, ...who }, timeoutMs, signal);
   };
   const eager = name !== "liveness" || service.livenessProbe?.initialDelayMs === 0;
   void runProbe({ spec, ask, tell, eager }, clock, scope.signal);

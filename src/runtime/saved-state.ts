@@ -1,6 +1,7 @@
 import { type Phase, phases } from "../core/phase.js";
 import type { InstanceRecord } from "./instance.js";
 import type { StopRecord } from "./stop-request.js";
+import type { SavedUpgrade } from "./upgrades.js";
 
 /** What a supervisor leaves with the init for the next one: where the server is, not what it is made of (that is the plan's blob). */
 export interface SavedState {
@@ -13,6 +14,9 @@ export interface SavedState {
   readonly signal: number;
   readonly killed: readonly string[];
   readonly held: readonly string[];
+  /** services held in favour of a successor */
+  readonly yielded: readonly string[];
+  readonly upgrade?: SavedUpgrade;
   readonly instances: Readonly<Record<string, InstanceRecord>>;
 }
 

@@ -280,6 +280,7 @@ function successor(first: FakeServer, plan: Plan, behaviour = first.init.behavio
   init.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
   init.recovered = {
     restarts: 1,
+    lines: [],
     held: new Map(),
     state: new Map(first.init.saved),
     children: first.init.processes

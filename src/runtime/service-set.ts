@@ -1,11 +1,14 @@
 import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
+import { upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
+import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
 import { fulfils, isHopeless, isReady, type Member, memberView } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 import { stopCommandId } from "./process-body.js";
+import type { SavedState } from "./saved-state.js";
 
 export interface ServiceEnding {
   readonly service: string;
@@ -28,6 +31,12 @@ export interface ServiceSetParts {
   readonly prober: Prober;
   readonly log: Log;
   readonly random: () => number;
+  /** put before the ids of processes, so that they are unique among the generations of one init */
+  readonly idPrefix: string;
+  /** another generation accepts on the same sockets */
+  readonly shared: () => boolean;
+  /** another generation has taken this one's place */
+  readonly replaced: () => boolean;
   /** something in `views` is new */
   readonly changed: () => void;
   readonly save: () => void;
@@ -38,6 +47,7 @@ export interface ServiceSetParts {
   /** the deadline of one of its processes is over, SIGKILL follows */
   readonly killing: (service: string) => void;
   readonly stopped: (facts: StopFacts) => void;
+  readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
 }
 
 /** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
@@ -45,6 +55,7 @@ export class ServiceSet {
   readonly #parts: ServiceSetParts;
   readonly #members = new Map<string, Member>();
   #starting = false;
+  #candidate = false;
   #waiters: (() => void)[] = [];
 
   constructor(parts: ServiceSetParts) {
@@ -53,7 +64,7 @@ export class ServiceSet {
       const body = parts.body(spec);
       const log = parts.log.child({ service: spec.name });
       const instances = Array.from({ length: spec.instances }, (_, index) => {
-        const { clock, prober, random, save } = parts;
+        const { clock, prober, random, save, drains } = parts;
         return new Instance({
           service: spec,
           index,
@@ -62,14 +73,18 @@ export class ServiceSet {
           prober,
           random,
           save,
+          drains,
           log,
+          idPrefix: parts.idPrefix,
+          shared: parts.shared,
+          replaced: parts.replaced,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
           killing: () => parts.killing(spec.name),
           ended: (_instance, facts) => parts.stopped({ service: spec.name, ...facts }),
         });
       });
       const wave = parts.plan.waves.findIndex((names) => names.includes(spec.name));
-      const member: Member = { spec, instances, wave, restartsByReason: new Map(), held: false };
+      const member: Member = { spec, instances, wave, restartsByReason: new Map(), held: false, excused: false };
       this.#members.set(spec.name, member);
     }
   }
@@ -95,16 +110,22 @@ export class ServiceSet {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
   }
 
+  /** Names of services held in favour of a successor. */
+  get yielded(): string[] {
+    return [...this.#members.values()].filter((member) => member.yielded).map((member) => member.spec.name);
+  }
+
   /** `strays` are the children that belong to no instance (any more), `resumed` the ids of those that do. */
   resume(
-    records: Readonly<Record<string, InstanceRecord>>,
-    held: readonly string[],
+    { instances: records, held, yielded }: Pick<SavedState, "instances" | "held" | "yielded">,
     children: Recovered["children"],
   ): { readonly strays: Recovered["children"]; readonly resumed: ReadonlySet<string> } {
     const resumed = new Set<string>();
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
+      member.yielded = yielded.includes(member.spec.name);
+      member.excused = member.yielded;
       for (const instance of member.instances) {
         const record = records[instance.key];
         if (record === undefined) continue;
@@ -124,6 +145,66 @@ export class ServiceSet {
     return { strays: [...byId.values()], resumed };
   }
 
+  /**
+   * As a successor that has not been committed: services of the part `late` wait for `commit`, and whoever depends on them does not;
+   * those that are skipped count as completed.
+   */
+  beCandidate(): void {
+    this.#candidate = true;
+    for (const member of this.#members.values()) {
+      const part = upgradePart(member.spec);
+      member.excused = part === "late";
+      if (part === "skipped") for (const instance of member.instances) instance.skip();
+    }
+    this.#parts.changed();
+  }
+
+  /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */
+  commit(): void {
+    this.#candidate = false;
+    this.#startWhatCan();
+    this.#parts.changed();
+  }
+
+  /** From now on every required service counts again. */
+  excuseNobody(): void {
+    for (const member of this.#members.values()) member.excused = false;
+    this.#parts.changed();
+  }
+
+  /**
+   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both.
+   * Resolves when the former have ended, at `deadline` at the latest.
+   */
+  async yield(deadline: number, reason: string): Promise<void> {
+    const stopped: Instance[] = [];
+    for (const member of this.#members.values()) {
+      const part = yieldPart(member.spec);
+      if (part === "keep" || member.held) continue;
+      member.excused = true;
+      member.held = true;
+      member.yielded = true;
+      for (const instance of member.instances) {
+        if (part === "signal") void instance.signal(member.spec.upgrade.signal, "child");
+        else instance.stop("stay", reason, deadline);
+      }
+      if (part === "stop") stopped.push(...member.instances);
+    }
+    this.#parts.changed();
+    while (stopped.some((instance) => !isIdle(instance.fold.state))) await this.#change();
+  }
+
+  /** The successor is no more: what was stopped in its favour starts again. */
+  resumeYielded(): void {
+    for (const member of this.#members.values()) {
+      if (!member.yielded) continue;
+      member.yielded = false;
+      member.held = false;
+      for (const instance of member.instances) if (isIdle(instance.fold.state)) instance.start();
+    }
+    this.#startWhatCan();
+  }
+
   /** From now on every service starts as soon as its dependencies allow. */
   start(): void {
     this.#starting = true;
@@ -133,9 +214,10 @@ export class ServiceSet {
     this.#startWhatCan();
   }
 
-  /** Resolves when every required service is ready (a oneshot: completed). */
+  /** Resolves when every required service is ready (a oneshot: completed); of a candidate: those that start before it is committed. */
   async allReady(signal: AbortSignal): Promise<void> {
-    const missing = () => [...this.#members.values()].some((member) => member.spec.required && !isReady(member));
+    const counts = ({ spec }: Member) => spec.required && !(this.#candidate && upgradePart(spec) === "late");
+    const missing = () => [...this.#members.values()].some((member) => counts(member) && !isReady(member));
     while (missing() && !signal.aborted) await this.#change(signal);
   }
 
@@ -143,6 +225,8 @@ export class ServiceSet {
   async stopWave(names: readonly string[], deadline: number, reason: string, hurry: AbortSignal): Promise<void> {
     this.#starting = false;
     const instances = names.flatMap((name) => this.#members.get(name)?.instances ?? []);
+    // one look for all of them, before the first signal
+    this.#parts.drains.begin(instances.flatMap((instance) => instance.watched));
     for (const instance of instances) instance.stop("stay", reason, deadline);
     const hasten = () => {
       for (const instance of instances) instance.stop("stay", reason, this.#parts.clock.now());
@@ -151,6 +235,18 @@ export class ServiceSet {
     else hurry.addEventListener("abort", hasten, { once: true });
     while (instances.some((instance) => !isIdle(instance.fold.state))) await this.#change();
     hurry.removeEventListener("abort", hasten);
+  }
+
+  /** A process can still accept on a listener. */
+  get accepting(): boolean {
+    return [...this.#members.values()].some(({ instances }) => instances.some((instance) => instance.accepts));
+  }
+
+  /** What is being stopped is killed at `deadline` at the latest. */
+  limit(deadline: number, reason: string): void {
+    for (const { instances } of this.#members.values())
+      for (const instance of instances)
+        if (instance.fold.state.name === "Stopping") instance.stop("stay", reason, deadline);
   }
 
   /** Stops starting anything; what runs goes on. */
@@ -211,6 +307,7 @@ export class ServiceSet {
       if (state.name === "Starting" && (before === "Backoff" || before === "Stopping"))
         this.#countRestart(member, before, instance);
     }
+    if (member.excused && !this.#candidate && !member.yielded && isReady(member)) member.excused = false;
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
     else this.#startWhatCan();
@@ -241,7 +338,7 @@ export class ServiceSet {
   #over(): boolean {
     if (this.#members.size === 0) return false;
     for (const member of this.#members.values()) {
-      if (member.held) return false;
+      if (member.held || this.#isLate(member)) return false;
       for (const { fold } of member.instances) {
         if (fold.state.name === "Waiting") {
           if (this.#unmet(member).every((dependency) => !isHopeless(dependency))) return false;
@@ -255,7 +352,7 @@ export class ServiceSet {
     if (!this.#starting) return;
     for (const member of this.#members.values()) {
       const waits = member.instances.some(({ fold }) => fold.state.name === "Waiting");
-      if (!waits || member.held || this.#unmet(member).length > 0) continue;
+      if (!waits || member.held || this.#isLate(member) || this.#unmet(member).length > 0) continue;
       for (const instance of member.instances) if (instance.fold.state.name === "Waiting") instance.start();
     }
   }
@@ -263,8 +360,14 @@ export class ServiceSet {
   #unmet(member: Member): Member[] {
     return Object.entries(member.spec.dependsOn).flatMap(([name, condition]) => {
       const dependency = this.#members.get(name);
-      return dependency === undefined || fulfils(dependency, condition) ? [] : [dependency];
+      // the old generation's stands for it
+      if (dependency === undefined || this.#isLate(dependency)) return [];
+      return fulfils(dependency, condition) ? [] : [dependency];
     });
+  }
+
+  #isLate(member: Member): boolean {
+    return this.#candidate && upgradePart(member.spec) === "late";
   }
 
   /** Resolves at the next change of any instance, or when the signal aborts. */

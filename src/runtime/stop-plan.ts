@@ -5,9 +5,20 @@ import { planStop } from "../core/stop-waves.js";
 import type { StopRecord } from "./stop-request.js";
 
 /** The same for the same record, so that a restarted supervisor goes on with the deadlines that were announced. */
-export function stopPlan(plan: Plan, record: Pick<StopRecord, "requestedAt" | "lameDuckFrom" | "busy">): ShutdownPlan {
-  const { requestedAt, lameDuckFrom, busy } = record;
-  return planStop(plan, { requestedAt, lameDuck: lameDuckFrom !== undefined, busy: (name) => busy.includes(name) });
+export function stopPlan(
+  plan: Plan,
+  record: Pick<StopRecord, "requestedAt" | "lameDuckFrom" | "busy" | "drainMs" | "latest">,
+): ShutdownPlan {
+  const { requestedAt, lameDuckFrom, busy, drainMs, latest = Number.POSITIVE_INFINITY } = record;
+  const { reserveMs } = plan.shutdown;
+  const shutdown = drainMs === undefined ? plan.shutdown : { ...plan.shutdown, gracePeriodMs: drainMs + reserveMs };
+  const planned = planStop(
+    { ...plan, shutdown },
+    { requestedAt, lameDuck: lameDuckFrom !== undefined, busy: (name) => busy.includes(name) },
+  );
+  if (planned.deadline <= latest) return planned;
+  const waves = planned.waves.map((wave) => ({ ...wave, deadline: Math.min(wave.deadline, latest) }));
+  return { ...planned, waves, deadline: latest };
 }
 
 /** The plan in wall-clock time, and how far it has come. A oneshot that was done when the stop was asked for is no part of it. */

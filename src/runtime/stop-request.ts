@@ -18,14 +18,23 @@ export interface StopRecord {
   readonly busy: readonly string[];
   /** where the lame duck began; undefined when the stop skips it */
   readonly lameDuckFrom?: number;
+  /** another generation is in our place: what the services may take instead of the pod's grace, ms */
+  readonly drainMs?: number;
+  /** a signal came while the services of a replaced generation ended: no deadline is later, CLOCK_MONOTONIC ms */
+  readonly latest?: number;
   /** our own failure decides the exit code */
   readonly own?: number;
   readonly fatal?: Exit;
 }
 
-/** What was posted when this stop was written down in `phase`. Phases that have acted on it ignore it. */
-export function stopEvent(phase: Phase, record: StopRecord): PhaseEvent {
+/**
+ * What was posted when this stop was written down in `phase`. Phases that have acted on it ignore it. Undefined: the task of the phase finds
+ * it out again, as it did then.
+ */
+export function stopEvent(phase: Phase, record: StopRecord): PhaseEvent | undefined {
   if (record.hurried) return "FastShutdown";
+  // replaced, and nobody but the successor has asked: no lame duck
+  if (record.drainMs !== undefined && !record.signalled) return undefined;
   if (record.requested) return "Terminate";
   if (phase === "Setup") return "FastShutdown";
   if (phase === "Bootstrap") return "BootstrapFailed";
@@ -60,6 +69,11 @@ export class StopRequest {
     if (before === undefined) this.#put({ ...record, hurried: false });
     else if (record.signalled && !before.signalled) this.#put({ ...before, signalled: true });
     return this.#record ?? { ...record, hurried: false };
+  }
+
+  /** No deadline is later than this one, from now on. */
+  limit(latest: number): void {
+    if (this.#record !== undefined) this.#put({ ...this.#record, latest });
   }
 
   /** The stop was undone before anything was stopped. */

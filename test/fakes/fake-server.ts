@@ -1,9 +1,11 @@
 import type { Plan, ServiceSpec } from "../../src/core/plan.js";
 import type { Snapshot, Transition } from "../../src/core/snapshot.js";
 import { ExitRouter } from "../../src/runtime/exit-router.js";
+import type { PingoraParts } from "../../src/runtime/pingora-way.js";
 import type { Log, ProbeResult, ServiceWires } from "../../src/runtime/ports.js";
 import { processBody } from "../../src/runtime/process-body.js";
 import { ServerRun } from "../../src/runtime/server-run.js";
+import { FakeConnections } from "./fake-connections.js";
 import { FakeInit } from "./fake-init.js";
 import { ManualClock, settle } from "./manual-clock.js";
 
@@ -29,7 +31,14 @@ export function serviceSpec(name: string, change: Partial<ServiceSpec> = {}): Se
     stop: { steps: [{ signal: "SIGTERM", waitMs: Number.POSITIVE_INFINITY }] },
     onFailure: "shutdown",
     required: true,
-    upgrade: { strategy: "restart", accept: "on-start", preflight: false, onUpgrade: "run" },
+    upgrade: {
+      strategy: "restart",
+      accept: "on-start",
+      preflight: false,
+      onUpgrade: "run",
+      arguments: [],
+      signal: "SIGQUIT",
+    },
     ...change,
   };
 }
@@ -57,6 +66,15 @@ export function planOf(services: readonly ServiceSpec[], change: Partial<Plan> =
     readiness: { duringDrain: "auto" },
     bindRetry: { attempts: 1, intervalMs: 0 },
     admin: { socket: "/nowhere" },
+    upgrade: {
+      optional: true,
+      probationMs: 5_000,
+      bootMs: 60_000,
+      drainMs: 29_000,
+      release: "",
+      maxGenerations: 2,
+      standby: false,
+    },
     log: { level: "silent", format: "json" },
     ...change,
   };
@@ -71,6 +89,7 @@ export class FakeServer {
   readonly warnings: string[] = [];
   /** what a probe of this service finds */
   readonly probes = new Map<string, ProbeResult>();
+  readonly connections = new FakeConnections();
   readonly #notify = new Map<string, (ready: boolean) => void>();
   /** first versions of the termination message */
   readonly lastWords: Snapshot[] = [];
@@ -79,7 +98,12 @@ export class FakeServer {
 
   constructor(
     plan: Plan,
-    options: { readonly inPod?: boolean; readonly init?: FakeInit; readonly clock?: ManualClock } = {},
+    options: {
+      readonly inPod?: boolean;
+      readonly init?: FakeInit;
+      readonly clock?: ManualClock;
+      readonly pingora?: PingoraParts;
+    } = {},
   ) {
     this.clock = options.clock ?? this.clock;
     this.init = options.init ?? new FakeInit(this.clock);
@@ -98,6 +122,7 @@ export class FakeServer {
         remove() {},
         close() {},
       },
+      connections: this.connections,
       clock: this.clock,
       prober: {
         ask: (_action, context) => Promise.resolve(this.probes.get(context.id.split("/")[0] ?? "") ?? { ok: true }),
@@ -111,6 +136,9 @@ export class FakeServer {
           service.process ?? { command: [], env: {}, limits: [], output: "inherit", tty: false },
           {
             init: this.init,
+            drainSignal: () => undefined,
+            accepting: () => false,
+            succeeds: false,
             env: {},
             listeners,
             pass: (argv, env) => ({ argv, env, pidEnv: [], fds: [] }),
@@ -125,7 +153,11 @@ export class FakeServer {
           exits,
         ),
       adminListeners: [],
-      openAdmin: () => Promise.resolve({ close: () => Promise.resolve() }),
+      openAdmin: () => Promise.resolve({ pause() {}, close: () => Promise.resolve() }),
+      prepareAdmin: () => Promise.resolve(),
+      noUpgrades: "none here",
+      ...(options.pingora === undefined ? {} : { pingora: options.pingora }),
+      addressesOf: (address) => [address.kind === "unix" ? address.path : `${address.host}:${address.port}`],
       stopped() {},
       closeFd() {},
       lastWords: (snapshot) => this.lastWords.push(snapshot),

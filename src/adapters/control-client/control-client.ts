@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { EntryError } from "../../core/entry-error.js";
+import { EntryError, type ExitReason } from "../../core/entry-error.js";
 import type { Snapshot, Transition } from "../../core/snapshot.js";
+import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../../core/upgrade-outcome.js";
 import type { OutputLine, SignalScope } from "../../runtime/ports.js";
 import type { ControlPath } from "./control-path.js";
 import { bodyOf, request, unavailable } from "./request.js";
@@ -24,9 +25,16 @@ export interface ControlClient {
   logs(query: LogQuery, signal: AbortSignal, opened?: () => void): AsyncGenerator<OutputLine>;
   /** resolves when it is done */
   operate(service: string, action: "start" | "stop" | "restart", signal: AbortSignal): Promise<void>;
+  /** progress, and last the outcome; ends without one when the connection breaks */
+  upgrade(order: UpgradeOrder, signal: AbortSignal): AsyncGenerator<UpgradeLine>;
   /** number of processes reached, at least one */
   signalService(service: string, name: string, scope: SignalScope, signal: AbortSignal): Promise<number>;
 }
+
+export type UpgradeLine =
+  | ({ readonly kind: "progress" } & UpgradeProgress)
+  | ({ readonly kind: "outcome" } & UpgradeOutcome)
+  | { readonly kind: "error"; readonly reason: ExitReason; readonly error: string };
 
 export interface LogQuery {
   /** undefined: of all services */
@@ -36,6 +44,8 @@ export interface LogQuery {
 }
 
 const answerMs = 5_000;
+/** An order is not lost with a supervisor that stands still: the init starts another one after 5 s, which finds it in the queue. */
+const reviveMs = 15_000;
 
 export function controlClient(at: ControlPath): ControlClient {
   const get = async (path: string, signal: AbortSignal, timeoutMs = answerMs): Promise<IncomingMessage> =>
@@ -71,6 +81,18 @@ export function controlClient(at: ControlPath): ControlClient {
     },
     async operate(service, action, signal) {
       await post(servicePath(service, action), signal);
+    },
+    async *upgrade(order, signal) {
+      const response = await request(at, {
+        method: "POST",
+        path: "/v1/upgrade",
+        body: order,
+        timeoutMs: reviveMs,
+        signal,
+      });
+      for await (const line of textLines(untilBroken(await accepted(at, response)))) {
+        if (line !== "") yield readJson<UpgradeLine>(at, line);
+      }
     },
     async signalService(service, name, scope, signal) {
       const query = new URLSearchParams({ signal: name, scope });

@@ -6,6 +6,8 @@ export interface Asked {
   readonly method: "GET" | "POST";
   /** with its query */
   readonly path: string;
+  /** sent as JSON */
+  readonly body?: object;
   /** how long to wait for the head of the answer; undefined: for ever */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
@@ -21,7 +23,7 @@ const bodyLimit = 16 * 1024 * 1024;
 export async function request(at: ControlPath, asked: Asked): Promise<IncomingMessage> {
   const http = await import("node:http");
   return await new Promise((resolve, reject) => {
-    const { method, path, timeoutMs, signal } = asked;
+    const { method, path, body, timeoutMs, signal } = asked;
     const call = http.request({
       socketPath: at.path,
       method,
@@ -47,7 +49,7 @@ export async function request(at: ControlPath, asked: Asked): Promise<IncomingMe
       if (signal.aborted) reject(error);
       else reject(unavailable(at, late ? `no answer within ${(timeoutMs ?? 0) / 1000} s` : stateFound(error)));
     });
-    call.end();
+    call.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -3,6 +3,7 @@ import { EntryError } from "../../core/entry-error.js";
 import { signalName } from "../../core/signals.js";
 import type { Control, SignalScope } from "../../runtime/ports.js";
 import { done, refuse } from "./answer.js";
+import { bodyFields } from "./body-fields.js";
 
 type Actions = Pick<Control, "startService" | "stopService" | "restartService" | "signalService" | "snapshot">;
 interface Route {
@@ -31,7 +32,7 @@ export function actionRoutes(app: FastifyInstance, control: Actions): void {
   app.post<Route>("/v1/services/:name/signal", async (request, reply) => {
     const { name } = request.params;
     if (!known(control, name)) return unknown(control, name, request, reply);
-    const fields = { ...body(request), ...request.query };
+    const fields = { ...bodyFields(request), ...request.query };
     const written = fields.signal === undefined ? "" : String(fields.signal);
     const signal = signalName(written);
     if (signal === undefined) {
@@ -79,16 +80,4 @@ function expected(error: unknown): EntryError {
 
 function statusOf(error: EntryError): number {
   return error.reason === "usage" ? 400 : 409;
-}
-
-/** The fields of a JSON body. @throws EntryError usage when it is no JSON object */
-function body(request: FastifyRequest): Readonly<Record<string, unknown>> {
-  const text = typeof request.body === "string" ? request.body.trim() : "";
-  if (text === "") return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {}
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new EntryError("usage", "cannot read the request's body: it is no JSON object");
 }

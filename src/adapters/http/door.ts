@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import { type FastifyInstance, fastify } from "fastify";
 import { EntryError } from "../../core/entry-error.js";
 import type { Log } from "../../runtime/ports.js";
@@ -12,6 +12,8 @@ import { OneAtATime } from "./one-at-a-time.js";
 
 /** One listening socket with its own server and its own routes: what is not registered here cannot be reached here. */
 export interface Door {
+  /** no connection is accepted any more; those that are open get an answer to one more request */
+  pause(): void;
   /** no connection is accepted any more; those that are open get `graceMs` to end */
   close(graceMs: number): Promise<void>;
 }
@@ -52,8 +54,10 @@ export async function openDoor(
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, parsed) => parsed(null, body));
+  let paused = false;
   app.addHook("onRequest", (_request, reply, next) => {
     reply.headers(commonHeaders);
+    if (paused) reply.header("connection", "close");
     next();
   });
   routes(app);
@@ -65,16 +69,24 @@ export async function openDoor(
   crowd.watch(server);
   await listen(app, where, native().dup(fd));
   server.on("error", (error: Error) => log.warn(`the ${where} endpoints: ${error.message}`));
+  let closed: Promise<void> | undefined;
+  const pause = (): Promise<void> => {
+    paused = true;
+    // not http's close, which would reset who has just sent a request
+    closed ??= new Promise((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+    return closed;
+  };
   return {
-    close: (graceMs) =>
-      new Promise((closed) => {
-        const late = setTimeout(() => server.closeAllConnections(), graceMs);
-        server.close(() => {
-          clearTimeout(late);
-          closed();
-        });
-        server.closeIdleConnections();
-      }),
+    pause: () => void pause(),
+    async close(graceMs) {
+      const late = setTimeout(() => server.closeAllConnections(), graceMs);
+      const over = pause();
+      server.closeIdleConnections();
+      await over;
+      clearTimeout(late);
+      // its own timers
+      server.close(() => {});
+    },
   };
 }
 

@@ -42,6 +42,12 @@ export const endpoints: readonly Endpoint[] = [
   { path: "/v1/services/NAME/stop", methods: ["POST"], where: "control", says: "answers when it has ended" },
   { path: "/v1/services/NAME/restart", methods: ["POST"], where: "control", says: "answers when it is ready again" },
   { path: "/v1/services/NAME/signal", methods: ["POST"], where: "control", says: "?signal=HUP&scope=child|group|tree" },
+  {
+    path: "/v1/upgrade",
+    methods: ["POST"],
+    where: "control",
+    says: "replaces this generation; JSON lines until it is known who serves",
+  },
 ];
 
 /** The list as text, for whoever asked for something that does not exist. */

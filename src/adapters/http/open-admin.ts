@@ -11,6 +11,7 @@ import { prestopRoute } from "./prestop-route.js";
 import { eventRoute, type ReadParts, type RenderedMetrics, readRoutes } from "./read-routes.js";
 import { statusJson } from "./status-json.js";
 import { Turnstile } from "./turnstile.js";
+import { upgradeRoute } from "./upgrade-route.js";
 
 export interface AdminParts {
   readonly plan: { readonly services: Plan["services"]; readonly admin: Pick<Plan["admin"], "prestopToken"> };
@@ -25,6 +26,8 @@ export interface AdminParts {
 }
 
 export interface Admin {
+  /** accepts nobody any more; who is connected is still answered */
+  pause(): void;
   /** ends event streams, waits shortly for answers on their way, and lets the sockets go (the caller's fds stay open) */
   close(): Promise<void>;
 }
@@ -68,6 +71,7 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
         eventRoute(app, "/v1/events", read.stream);
         endLogs = logRoute(app, plan.services, history);
         actionRoutes(app, control);
+        upgradeRoute(app, control);
       });
       doors.push(door);
     }
@@ -101,7 +105,10 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
     await close();
     throw error;
   }
-  return { close };
+  const pause = (): void => {
+    for (const door of doors) door.pause();
+  };
+  return { pause, close };
 }
 
 /** Made once per snapshot, so that who compares snapshots finds them the same. */

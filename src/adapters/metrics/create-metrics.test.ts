@@ -87,6 +87,62 @@ test("createMetrics has the stop's figures while one is in progress only", async
   await eventually(async () => value(await stage.read(), "shutdown_seconds") === undefined);
 });
 
+test("createMetrics has what became of connections, for every listener from the start", async () => {
+  const listeners = ["http", "grpc"].map((name) => ({ name, address: "tcp 0.0.0.0:1", services: [] }));
+  const stage = open(snapshotOf([serviceView("web")], { listeners }));
+  const before = await stage.read();
+  for (const listener of ["http", "grpc"]) {
+    assert.equal(value(before, "drain_connections", { listener }), 0);
+    assert.equal(value(before, "connections_cut_total", { listener }), 0);
+  }
+  const drain = {
+    listener: "http",
+    since: 1,
+    connections: 4,
+    drained: 12,
+    cut: 1,
+    killed: 0,
+    seconds: 2.5,
+    done: false,
+    exact: true,
+    cutTotal: 3,
+  };
+  stage.set({ drains: [drain] });
+  await eventually(async () => value(await stage.read(), "drain_connections", { listener: "http" }) === 4);
+  assert.equal(value(await stage.read(), "connections_cut_total", { listener: "http" }), 3);
+});
+
+test("createMetrics has what became of upgrades, every reason from the start", async () => {
+  const stage = open(snapshotOf([serviceView("web")]));
+  stage.set({});
+  const before = await stage.read();
+  for (const [result, reason] of [
+    ["completed", "none"],
+    ["rolled-back", "service"],
+  ] as const)
+    assert.equal(value(before, "upgrade_attempts_total", { result, reason }), 0);
+  assert.equal(value(before, "handover_sockets"), 0);
+  const peer = { generation: 1, release: "", build: "", pid: 7 };
+  stage.set({ upgrade: { attempt: "a", role: "new", step: "PROBATION", since: 1_000, sockets: 4, peer } });
+  const lastUpgrade = {
+    attempt: "a",
+    result: "completed",
+    reason: "",
+    at: 3_000,
+    seconds: 5,
+    generation: 2,
+    warnings: [],
+  } as const;
+  stage.set({ upgrade: undefined, lastUpgrade });
+  await eventually(
+    async () => value(await stage.read(), "upgrade_attempts_total", { result: "completed", reason: "none" }) === 1,
+  );
+  const families = await stage.read();
+  assert.equal(value(families, "handover_sockets"), 4);
+  assert.equal(value(families, "upgrade_seconds_sum", { step: "PROBATION" }), 2);
+  assert.equal(value(families, "upgrade_seconds_sum", { step: "all" }), 5);
+});
+
 test("createMetrics writes the same figures as OpenMetrics when that is preferred", async () => {
   const stage = open(snapshotOf([serviceView("web", { restartsByReason: { exit: 2 } })]));
   const prometheus =

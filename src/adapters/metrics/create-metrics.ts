@@ -6,6 +6,7 @@ import { type MetricKey, type MetricRow, metricTable, prefix } from "./metric-ta
 import { addProcessMetrics, Counter, Gauge, Histogram, Registry } from "./prom-client.js";
 import { type RenderedMetrics, Renderer } from "./renderer.js";
 import { ServiceUsage } from "./service-usage.js";
+import { upgradeReasons } from "./upgrade-reason.js";
 
 export interface MetricsParts {
   readonly snapshot: () => Snapshot;
@@ -26,10 +27,11 @@ export function createMetrics(parts: MetricsParts): Metrics {
   const registry = new Registry();
   const metrics = register(registry);
   addProcessMetrics(registry);
-  const { serviceReady, serviceStop } = metrics;
+  const { serviceReady, serviceStop, upgradeSeconds } = metrics;
   parts.tally.attach({
     ready: (service, seconds) => serviceReady.observe({ service }, seconds),
     stopped: (service, how, seconds) => serviceStop.observe({ service, how }, seconds),
+    upgraded: (step, seconds) => upgradeSeconds.observe({ step }, seconds),
   });
   const usage = new ServiceUsage(parts.tally.endedCpuMs);
   const renderer = new Renderer(
@@ -100,6 +102,22 @@ function collect(
     metrics.shutdownDeadline.set(now.shutdown.deadlineAt / 1000);
     metrics.shutdownSeconds.set(Math.max(0, wall() - now.shutdown.requestedAt) / 1000);
   }
+  const drains = new Map(now.drains?.map((drain) => [drain.listener, drain]));
+  metrics.drainConnections.reset();
+  for (const { name: listener } of now.listeners)
+    metrics.drainConnections.set({ listener }, drains.get(listener)?.connections ?? 0);
+  count(
+    metrics.connectionsCut,
+    now.listeners.map(({ name: listener }) => [{ listener }, drains.get(listener)?.cutTotal ?? 0] as const),
+  );
+  count(
+    metrics.upgradeAttempts,
+    upgradeReasons.map((reason) => {
+      const result = reason === "none" ? "completed" : "rolled-back";
+      return [{ result, reason }, tally.upgrades.get(`${result} ${reason}`) ?? 0] as const;
+    }),
+  );
+  metrics.handoverSockets.set(tally.handoverSockets);
   count(metrics.orphansReaped, [[{}, now.orphansReaped]]);
   count(metrics.supervisorRestarts, [[{}, now.supervisorRestarts]]);
   count(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serviceView, snapshotOf } from "../../../test/integration/http/stage.js";
-import type { InstanceView, ServiceView } from "../../core/snapshot.js";
+import type { InstanceView, ServiceView, Snapshot } from "../../core/snapshot.js";
 import { EventTally } from "./event-tally.js";
 
 function open(attached = true) {
@@ -10,6 +10,7 @@ function open(attached = true) {
   const observer = {
     ready: (service: string, seconds: number) => seen.push(`${service} ready ${seconds}`),
     stopped: (service: string, how: string, seconds: number) => seen.push(`${service} ${how} ${seconds}`),
+    upgraded: (step: string, seconds: number) => seen.push(`upgrade ${step} ${seconds}`),
   };
   if (attached) tally.attach(observer);
   const show = (change: Partial<InstanceView>, service: Partial<ServiceView> = {}) => {
@@ -63,4 +64,41 @@ test("EventTally keeps what it sees until somebody renders it", () => {
   tally.transition({ from: "Setup", to: "Bootstrap", event: "Begin", at: 0 });
   tally.transition({ from: "Setup", to: "Bootstrap", event: "Begin", at: 0 });
   assert.equal(tally.transitions.get("Setup Bootstrap"), 2);
+});
+
+test("EventTally measures the steps of upgrades and counts how they ended, once each", () => {
+  const { tally, seen } = open();
+  const show = (change: Partial<Snapshot>) => tally.snapshot(snapshotOf([], change));
+  const peer = { generation: 2, release: "", build: "", pid: 7 };
+  const step = (name: string, since: number, sockets?: number) => ({
+    upgrade: {
+      attempt: "a",
+      role: "old",
+      step: name,
+      since,
+      peer,
+      ...(sockets === undefined ? {} : { sockets }),
+    } as const,
+  });
+  const outcome = (attempt: string, result: "completed" | "rolled-back", reason: string) => ({
+    lastUpgrade: { attempt, result, reason, at: 4_000, seconds: 3, generation: 1, warnings: [] },
+  });
+  // known from before this supervisor
+  show(outcome("z", "completed", ""));
+  show({ ...outcome("z", "completed", ""), ...step("LEASE", 1_000) });
+  show(step("OFFER", 1_500));
+  show(step("PREPARING", 2_000, 3));
+  show(step("PREPARING", 2_000, 3));
+  show(outcome("a", "rolled-back", "NEW was silent for 5 s (preparing)"));
+  show(outcome("a", "rolled-back", "NEW was silent for 5 s (preparing)"));
+  show(outcome("b", "completed", ""));
+  assert.deepEqual(seen, [
+    "upgrade LEASE 0.5",
+    "upgrade OFFER 0.5",
+    "upgrade PREPARING 2",
+    "upgrade all 3",
+    "upgrade all 3",
+  ]);
+  assert.deepEqual(Object.fromEntries(tally.upgrades), { "rolled-back lost": 1, "completed none": 1 });
+  assert.equal(tally.handoverSockets, 3);
 });

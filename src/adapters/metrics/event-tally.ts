@@ -1,10 +1,13 @@
-import type { InstanceView, ServiceView, Snapshot, Transition } from "../../core/snapshot.js";
+import type { InstanceView, ServiceView, Snapshot, Transition, UpgradeView } from "../../core/snapshot.js";
 import type { ResourceUsage, Sink } from "../../runtime/ports.js";
+import { upgradeReason } from "./upgrade-reason.js";
 
 /** Takes durations as they become known, in seconds. */
 export interface DurationObserver {
   ready(service: string, seconds: number): void;
   stopped(service: string, how: "exited" | "killed", seconds: number): void;
+  /** a step of an upgrade, or `all` of it */
+  upgraded(step: string, seconds: number): void;
 }
 
 /** How a process ended, as the runtime reports it. */
@@ -35,6 +38,14 @@ export class EventTally implements Sink {
   readonly transitions = new Map<string, number>();
   /** user and system time of processes that have ended, ms */
   readonly endedCpuMs = new Map<string, number>();
+  /** "RESULT REASON" -> times */
+  readonly upgrades = new Map<string, number>();
+  /** that went over in the last upgrade */
+  handoverSockets = 0;
+  #upgrade: UpgradeView | undefined;
+  /** the last one whose outcome was counted, or was known from before this supervisor */
+  #attempt: string | undefined;
+  #begun = false;
   readonly #seen = new Map<string, Seen>();
   #observer: DurationObserver | undefined;
   #waiting: ((observer: DurationObserver) => void)[] = [];
@@ -50,6 +61,7 @@ export class EventTally implements Sink {
   }
 
   snapshot(snapshot: Snapshot): void {
+    this.#lookAtUpgrade(snapshot);
     for (const service of snapshot.services) for (const instance of service.instances) this.#look(service, instance);
   }
 
@@ -60,6 +72,25 @@ export class EventTally implements Sink {
     }
     if (stopMs === undefined) return;
     this.#tell((observer) => observer.stopped(service, killed ? "killed" : "exited", stopMs / 1000));
+  }
+
+  #lookAtUpgrade({ upgrade, lastUpgrade }: Snapshot): void {
+    const before = this.#upgrade;
+    const news = lastUpgrade !== undefined && lastUpgrade.attempt !== this.#attempt;
+    if (before !== undefined && (before.attempt !== upgrade?.attempt || before.step !== upgrade.step)) {
+      const end = upgrade?.attempt === before.attempt ? upgrade.since : lastUpgrade?.at;
+      const seconds = Math.max(0, (end ?? before.since) - before.since) / 1000;
+      this.#tell((observer) => observer.upgraded(before.step, seconds));
+    }
+    this.#upgrade = upgrade;
+    this.handoverSockets = upgrade?.sockets ?? this.handoverSockets;
+    if (news && this.#begun) {
+      const key = `${lastUpgrade.result} ${upgradeReason(lastUpgrade)}`;
+      this.upgrades.set(key, (this.upgrades.get(key) ?? 0) + 1);
+      this.#tell((observer) => observer.upgraded("all", lastUpgrade.seconds));
+    }
+    this.#attempt = lastUpgrade?.attempt;
+    this.#begun = true;
   }
 
   #look({ name, type }: ServiceView, { id, state, since, pid, lastExit }: InstanceView): void {

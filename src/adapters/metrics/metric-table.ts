@@ -88,6 +88,37 @@ export const metricTable = {
     labels: [],
     help: "How long the stop in progress has taken; absent while nothing stops",
   },
+  drainConnections: {
+    name: "drain_connections",
+    type: "gauge",
+    labels: ["listener"],
+    help: "Open connections of processes that are stopping; 0 while none is",
+  },
+  connectionsCut: {
+    name: "connections_cut_total",
+    type: "counter",
+    labels: ["listener"],
+    help: "Connections that were still open when their process ended in a stop or a restart",
+  },
+  upgradeAttempts: {
+    name: "upgrade_attempts_total",
+    type: "counter",
+    labels: ["result", "reason"],
+    help: "Upgrades this generation took part in; result: completed or rolled-back; reason: none, check, start, service, unready, lost, journal, stopped or other",
+  },
+  upgradeSeconds: {
+    name: "upgrade_seconds",
+    type: "histogram",
+    labels: ["step"],
+    help: "How long each step of an upgrade took, as this generation saw it; step all: the whole attempt",
+    buckets: durations,
+  },
+  handoverSockets: {
+    name: "handover_sockets",
+    type: "gauge",
+    labels: [],
+    help: "Sockets that went over in the last upgrade this generation took part in; 0 before one",
+  },
   orphansReaped: {
     name: "orphans_reaped_total",
     type: "counter",

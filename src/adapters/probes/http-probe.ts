@@ -1,5 +1,7 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { ProbeAction } from "../../core/plan.js";
+import type { Dial } from "./accepted-connection.js";
 import { type Attempt, failed, passed } from "./attempt.js";
 import { codeOf, connectFailure, hostPort } from "./failure-text.js";
 
@@ -10,8 +12,9 @@ const bodyLimit = 10 * 1024;
 const headerLimit = 32 * 1024;
 
 /** Kubernetes' httpGet: 200 to 399 passes; redirects are followed on the same host, and pass when they lead elsewhere. */
-export function httpProbe(action: HttpAction, userAgent: string): Attempt {
+export function httpProbe(action: HttpAction, userAgent: string, dial: Dial): Attempt {
   return (settle) => {
+    const over = new AbortController();
     let ended = false;
     let request: ClientRequest | undefined;
     // joined as text: as a relative reference "//x" would be a host
@@ -20,7 +23,18 @@ export function httpProbe(action: HttpAction, userAgent: string): Attempt {
       const client = url.protocol === "https:" ? await import("node:https") : await import("node:http");
       if (ended) return;
       const where = action.socketPath ?? hostPort(bareHost(url), portOf(url));
-      const mine = client.request(requestOptions(action, url, userAgent));
+      const options = requestOptions(action, url, userAgent);
+      const socket = await dial(dialOptions(action, url), over.signal).catch((error: unknown) => error as Error);
+      if (socket instanceof Error) {
+        settle(failed(requestFailure(socket, where)));
+        return;
+      }
+      if (ended) {
+        socket.destroy();
+        return;
+      }
+      over.signal.addEventListener("abort", () => socket.destroy(), { once: true });
+      const mine = client.request({ ...options, ...throughSocket(socket, url) });
       request = mine;
       mine.on("error", (error) => {
         if (request === mine) settle(failed(requestFailure(error, where)));
@@ -33,6 +47,7 @@ export function httpProbe(action: HttpAction, userAgent: string): Attempt {
         else {
           request = undefined;
           mine.destroy();
+          socket.destroy();
           void ask(target, redirects + 1).catch(refuse);
         }
       });
@@ -54,8 +69,20 @@ export function httpProbe(action: HttpAction, userAgent: string): Attempt {
     return () => {
       ended = true;
       request?.destroy();
+      over.abort();
     };
   };
+}
+
+function dialOptions(action: HttpAction, url: URL): NetConnectOpts {
+  if (action.socketPath !== undefined) return { path: action.socketPath };
+  return { host: bareHost(url), port: portOf(url) };
+}
+
+/** TLS goes over the given socket by itself. Plain HTTP has to be handed it, and asks no agent then, which would open one of its own. */
+function throughSocket(socket: Socket, url: URL): RequestOptions {
+  if (url.protocol === "https:") return { agent: false, socket } as RequestOptions;
+  return { createConnection: () => socket };
 }
 
 function statusResult(status: number) {
@@ -74,7 +101,6 @@ function requestOptions(
     path: `${url.pathname}${url.search}`,
     ...(action.socketPath === undefined ? {} : { socketPath: action.socketPath }),
     headers: headersOf(action, userAgent),
-    agent: false,
     maxHeaderSize: headerLimit,
     // as the kubelet does: the probe asks whether it is up, not who it is
     rejectUnauthorized: false,

@@ -2,9 +2,9 @@ import { readSync } from "node:fs";
 import { native } from "../native/addon.js";
 import { readable, type Watch, watch } from "../native/watch.js";
 
-const kept = 1024;
+const kept = 4096;
 
-/** Reads a pipe to its end so that the writer never blocks, and remembers the last 1 KiB. Owns the fd. */
+/** Reads a pipe to its end so that the writer never blocks, and remembers the last 4 KiB. Owns the fd. */
 export class OutputTail {
   readonly #fd: number;
   readonly #watch: Watch;
@@ -17,9 +17,13 @@ export class OutputTail {
     this.#watch.keepAlive(false);
   }
 
+  get text(): string {
+    return this.#tail.toString("utf8");
+  }
+
   /** The last line that is not empty. */
   get lastLine(): string {
-    const lines = this.#tail.toString("utf8").split("\n");
+    const lines = this.text.split("\n");
     return lines.findLast((line) => line.trim() !== "") ?? "";
   }
 

@@ -1,34 +1,55 @@
 import type { ProbeAction } from "../../core/plan.js";
 import type { ProbeContext, Prober } from "../../runtime/ports.js";
+import { type Acceptors, acceptedConnection, type Dial, plainDial } from "./accepted-connection.js";
 import { type Attempt, failed, secondsText, settleWithin } from "./attempt.js";
 import { tcpProbe, unixProbe } from "./connect-probe.js";
 import { type ExecWorld, execProbe } from "./exec-probe.js";
 import { fileProbe } from "./file-probe.js";
 import { httpProbe } from "./http-probe.js";
+import { OwnConnections } from "./own-connections.js";
 
 export interface ProberParts extends ExecWorld {
   /** of pingora-entry, for the User-Agent */
   readonly version: string;
+  /** told of every connection that a probe makes */
+  readonly own?: OwnConnections;
+  /** who has accepted a connection; without it any answer counts */
+  readonly acceptors?: Acceptors;
 }
 
 /** The prober for the actions that are asked. `log` and `notify` are told by the service itself and fail when asked. */
-export function createProber(parts: ProberParts): Prober {
+export function createProber({ own = new OwnConnections(), ...parts }: ProberParts): Prober {
   return {
     ask: (action, context, timeoutMs, signal) => {
       const late = action.kind === "exec" ? "still running after" : "no answer within";
-      return settleWithin(attemptOf(action, context, parts), `${late} ${secondsText(timeoutMs)}`, timeoutMs, signal);
+      return settleWithin(
+        attemptOf(action, context, { ...parts, own }),
+        `${late} ${secondsText(timeoutMs)}`,
+        timeoutMs,
+        signal,
+      );
     },
   };
 }
 
-function attemptOf(action: ProbeAction, context: ProbeContext, parts: ProberParts): Attempt {
+function attemptOf(
+  action: ProbeAction,
+  context: ProbeContext,
+  parts: ProberParts & { readonly own: OwnConnections },
+): Attempt {
+  const { acceptedBy } = context;
+  const { acceptors, own } = parts;
+  const dial: Dial =
+    acceptedBy === undefined || acceptors === undefined
+      ? plainDial(own)
+      : (options, signal) => acceptedConnection(options, acceptedBy, acceptors, own, signal);
   switch (action.kind) {
     case "tcpSocket":
-      return tcpProbe(action.host, action.port);
+      return tcpProbe(action.host, action.port, dial);
     case "unixSocket":
-      return unixProbe(action.path);
+      return unixProbe(action.path, dial);
     case "httpGet":
-      return httpProbe(action, `pingora-entry-probe/${parts.version}`);
+      return httpProbe(action, `pingora-entry-probe/${parts.version}`, dial);
     case "exec":
       return execProbe(action.command, context, parts);
     case "file":

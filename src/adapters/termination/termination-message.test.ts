@@ -36,6 +36,25 @@ test("terminationMessage names cause, exit code and how services ended, failures
   });
 });
 
+test("terminationMessage sums up the connections of the stop, and of no other", () => {
+  const shutdown = { cause: "SIGTERM", requestedAt: 10_000, deadlineAt: 40_000, waves: [], killed: [] };
+  const drain = {
+    listener: "http",
+    since: 10_000,
+    connections: 4,
+    drained: 12,
+    cut: 1,
+    killed: 0,
+    seconds: 2.5,
+    done: false,
+    exact: true,
+    cutTotal: 3,
+  };
+  const drains = [drain, { ...drain, listener: "grpc" }, { ...drain, listener: "old", since: 9_000 }];
+  const { drained, cut } = JSON.parse(terminationMessage(snapshotOf([ended("web", 0)], { shutdown, drains })));
+  assert.deepEqual([drained, cut], [24, 2]);
+});
+
 test("terminationMessage is JSON of at most 4096 bytes whatever there is to say", () => {
   const random = seeded(7);
   const below = (limit: number): number => Math.floor(random() * limit);

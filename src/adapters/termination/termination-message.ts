@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { ServiceView, Snapshot } from "../../core/snapshot.js";
+import { drainTotals } from "../../core/views.js";
 
 /** What Kubernetes keeps of a termination message. */
 const limitBytes = 4096;
@@ -19,7 +20,7 @@ interface ServiceEnd {
  * look for. What does not fit is left out service by service and counted in `more`.
  */
 export function terminationMessage(snapshot: Snapshot): string {
-  const { phase, exitCode, shutdown, services, startedAt, release } = snapshot;
+  const { phase, exitCode, shutdown, services, startedAt, release, drains = [] } = snapshot;
   const exits = services.flatMap(({ instances }) => instances.map(({ lastExit }) => lastExit?.at ?? 0));
   const requestedAt = shutdown?.requestedAt ?? startedAt;
   const head = {
@@ -28,6 +29,7 @@ export function terminationMessage(snapshot: Snapshot): string {
     cause: cut(shutdown?.cause ?? "", longestText),
     seconds: Math.round((Math.max(requestedAt, ...exits) - requestedAt) / 100) / 10,
     ...(release === "" ? {} : { release: cut(release, 128) }),
+    ...(drains.length === 0 ? {} : drainTotals(drains, requestedAt)),
     killed: (shutdown?.killed ?? []).slice(0, 20).map((name) => cut(name, 64)),
   };
   return fitting(

@@ -1,4 +1,5 @@
 import { tmpdir } from "node:os";
+import { wireName } from "../../core/wire-name.js";
 import type { Log, NotifyMessage, ServiceWires, WireSpec, Wiring } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { jsonFormat, type LineFormat, prefixFormat, type Speaker, speakerOf } from "./line-format.js";
@@ -119,11 +120,6 @@ export function createWiring(parts: WiringParts): Wiring {
 
 type Wire = "notify" | "newline" | "stdout" | "stderr";
 type Joined = Pick<ServiceWires, "kept" | "close">;
-
-/** The name under which the init holds our end. */
-function wireName(id: string, wire: Wire): string {
-  return `wire:${id}:${wire}`;
-}
 
 function notifySocket(
   fd: number,

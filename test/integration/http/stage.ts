@@ -8,6 +8,7 @@ import { OutputMemory } from "../../../src/adapters/wiring/output-history.js";
 import { EntryError } from "../../../src/core/entry-error.js";
 import type { ServiceSpec } from "../../../src/core/plan.js";
 import type { ServiceView, Snapshot, Transition } from "../../../src/core/snapshot.js";
+import type { UpgradeOutcome } from "../../../src/core/upgrade-outcome.js";
 import type { Control, Sink } from "../../../src/runtime/ports.js";
 import { serviceSpec, silentLog } from "../../fakes/fake-server.js";
 
@@ -66,6 +67,18 @@ export class FakeControl implements Control {
 
   snapshot(): Snapshot {
     return this.current;
+  }
+
+  upgrade(): Promise<UpgradeOutcome> {
+    return Promise.resolve({
+      attempt: "a1",
+      result: "completed",
+      reason: "",
+      at: 1,
+      seconds: 1,
+      generation: 2,
+      warnings: [],
+    });
   }
 
   subscribe(sink: Sink): () => void {

@@ -4,13 +4,17 @@ import { test } from "node:test";
 import { phases } from "../../../src/core/phase.js";
 import { conditions } from "../../../src/core/plan.js";
 import {
+  type DrainView,
   type ExitView,
+  type GenerationView,
   type InstanceView,
   type ServiceView,
   type ShutdownView,
   type Snapshot,
   serviceStateNames,
+  type UpgradeView,
 } from "../../../src/core/snapshot.js";
+import type { UpgradeOutcome } from "../../../src/core/upgrade-outcome.js";
 import { Stage, serviceView, snapshotOf } from "./stage.js";
 
 interface Schema {
@@ -72,6 +76,34 @@ const service: Required<ServiceView> = {
   ...serviceView("web", { dependsOn: { db: "ready" }, restartsByReason: { exit: 1 } }),
   output: "no route",
   instances: [instance],
+  excused: true,
+};
+const peer: Required<GenerationView> = {
+  generation: 2,
+  release: "r2",
+  build: "0+1",
+  pid: 12,
+  phase: "Running",
+  connections: 3,
+  deadlineAt: 7,
+};
+const upgrade: Required<UpgradeView> = {
+  attempt: "a1",
+  role: "old",
+  step: "READY",
+  since: 1,
+  until: 2,
+  sockets: 3,
+  peer,
+};
+const lastUpgrade: Required<UpgradeOutcome> = {
+  attempt: "a0",
+  result: "rolled-back",
+  reason: "not ready",
+  at: 1,
+  seconds: 2.5,
+  generation: 1,
+  warnings: ["one"],
 };
 const wave = { services: ["web"], deadlineAt: 8, graceMs: 5, done: false };
 const shutdown: Required<ShutdownView> = {
@@ -83,7 +115,30 @@ const shutdown: Required<ShutdownView> = {
   killed: ["web"],
 };
 const listeners = [{ name: "http", address: "tcp 0.0.0.0:8080", services: ["web"] }];
-const full: Required<Snapshot> = { ...snapshotOf([service]), listeners, shutdown, exitCode: 143 };
+const drains: Required<DrainView>[] = [
+  {
+    listener: "http",
+    since: 1,
+    connections: 3,
+    drained: 5,
+    cut: 1,
+    killed: 1,
+    seconds: 0.25,
+    done: false,
+    exact: true,
+    cutTotal: 2,
+  },
+];
+const full: Required<Snapshot> = {
+  ...snapshotOf([service]),
+  listeners,
+  shutdown,
+  drains,
+  upgrade,
+  lastUpgrade,
+  draining: [peer],
+  exitCode: 143,
+};
 
 test("/status is what its published schema says, with every field and with the fewest", async () => {
   for (const snapshot of [full, snapshotOf([]), snapshotOf([serviceView("web")], { phase: "Setup" })]) {

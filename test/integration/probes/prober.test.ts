@@ -358,3 +358,34 @@ describe("file, and every kind", () => {
     assert.deepEqual(await ask({ kind: "notify" }), no("a notify probe is told, not asked"));
   });
 });
+
+test("ask speaks over the connection that the asked process has accepted, and over no other", async () => {
+  const connections: (number | undefined)[] = [];
+  const asked: (number | undefined)[] = [];
+  const server = createHttpServer((request, response) => {
+    asked.push(request.socket.remotePort);
+    response.end();
+  });
+  server.on("connection", (socket) => connections.push(socket.remotePort));
+  const port = await listening(server);
+  const accepted: number[] = [];
+  let turns = 0;
+  const choosy = createProber({
+    init,
+    exits: init,
+    version: "1",
+    acceptors: (end, pid) => {
+      assert.equal(pid, 42);
+      turns += 1;
+      if (turns < 3 || end.kind === "unix") return "other";
+      accepted.push(end.localPort);
+      return "mine";
+    },
+  });
+  const action = { kind: "httpGet", scheme: "http", host: "127.0.0.1", port, path: "/", headers: [] } as const;
+  const context = { id: "probe/accepted", env: [], acceptedBy: 42 };
+  assert.deepEqual(await choosy.ask(action, context, 5_000, new AbortController().signal), ok);
+  assert.deepEqual(asked, accepted);
+  assert.ok(connections.length > 1);
+  server.close();
+});

@@ -5,8 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, afterEach, test } from "node:test";
+import { acceptingProcesses } from "../../../src/adapters/sockets/drained.js";
 import { type Passed, passListeners } from "../../../src/adapters/sockets/pass.js";
 import { createSockets } from "../../../src/adapters/sockets/sockets.js";
 import type { ListenerSpec } from "../../../src/core/plan.js";
@@ -115,7 +116,7 @@ test("a python service written for systemd serves on every socket that passListe
 
 test("a node service listens on the fd of a variable and on the fd of a placeholder", async () => {
   const main = await bind("main", { passAs: "env" });
-  const side = await bind("side", { passAs: "adopt", address: unixAt("side.sock") });
+  const side = await bind("side", { passAs: "env", address: unixAt("side.sock") });
   const script = `
     const net = require("node:net");
     net.createServer((c) => c.end("env " + process.env.MAIN_FD_ADDR)).listen({ fd: Number(process.env.MAIN_FD) });
@@ -160,4 +161,26 @@ test("nginx takes inherited TCP and unix sockets instead of binding its own", {
   // had it not found them, binding would have failed: both addresses are ours
   await eventually(async () => assert.equal(await httpGet(tcp), "200 from nginx"));
   assert.equal(await httpGet(unix), "200 from nginx");
+});
+
+test("acceptingProcesses names who has the socket, until the drain that passListeners tells of", async () => {
+  const web = await bind("web", { passAs: "adopt" });
+  const script = `
+    const net = require("node:net");
+    net.createServer((c) => c.end(String(process.pid))).listen(Number(process.argv[1]), "127.0.0.1");
+    require("node:child_process").spawn("sleep", ["1000"]);
+  `;
+  const adoptLibrary = resolve("dist/bin/adopt.so");
+  const argv = [process.execPath, "-e", script, "{{listeners.web.port}}"];
+  const passed = passListeners(argv, {}, [web], { adoptLibrary });
+  const child = start({ ...passed, env: { ...passed.env, PINGORA_ENTRY_ID: "web.1#1" } });
+  assert.equal(await greeting(web), String(child.pid));
+  // sleep has it, too: what it executes may bind
+  await eventually(() => acceptingProcesses("web.1#1", [web]).length === 2);
+  assert.deepEqual(acceptingProcesses("web.1#2", [web]), []);
+  assert.deepEqual(passed.drain, { signal: "SIGURG", listeners: ["web"], complete: true });
+  for (const pid of acceptingProcesses("web.1#1", [web])) process.kill(pid, passed.drain?.signal);
+  await eventually(() => acceptingProcesses("web.1#1", [web]).length === 0);
+  assert.equal(child.exitCode, null);
+  spawnSync("pkill", ["-P", String(child.pid)]);
 });

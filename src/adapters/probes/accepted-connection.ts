@@ -1,0 +1,108 @@
+import { fstatSync } from "node:fs";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import type { OwnConnections } from "./own-connections.js";
+
+/** Our end of a connection, as who looks for the other end knows it. */
+export type ClientEnd =
+  | { readonly kind: "tcp"; readonly localAddress: string; readonly localPort: number; readonly remotePort: number }
+  | { readonly kind: "unix"; readonly inode: number; readonly path: string };
+
+/** Who has accepted a connection: nobody yet, the process or one below it, somebody else; `gone`: that cannot be told. */
+export type Acceptors = (end: ClientEnd, pid: number) => "queued" | "mine" | "other" | "gone";
+
+/** Opens a connection for a probe. */
+export type Dial = (options: NetConnectOpts, signal: AbortSignal) => Promise<Socket>;
+
+/** A connection that anybody may accept. */
+export function plainDial(own: OwnConnections): Dial {
+  return (options, signal) => open(options, own, signal);
+}
+
+/** so many connections at once: of several that accept on one socket the one that is always first is busy then */
+const burst = [1, 2, 4, 8];
+const pollMs = 5;
+/** a connection that nobody has accepted by then is given up */
+const queueMs = 250;
+
+/**
+ * Opens a connection that process `pid`, or one below it, has accepted; others' are closed without a word. Two generations accept on the
+ * same sockets during an upgrade, and the old one's answer says nothing of the new one.
+ */
+export async function acceptedConnection(
+  options: NetConnectOpts,
+  pid: number,
+  acceptors: Acceptors,
+  own: OwnConnections,
+  signal: AbortSignal,
+): Promise<Socket> {
+  for (let round = 0; ; round += 1) {
+    const sockets = Array.from({ length: burst[Math.min(round, burst.length - 1)] ?? 1 }, () =>
+      open(options, own, signal),
+    );
+    try {
+      const connected = await Promise.all(sockets);
+      const mine = await choose(connected, options, pid, acceptors, signal);
+      for (const socket of connected) if (socket !== mine) socket.destroy();
+      if (mine !== undefined) return mine;
+    } catch (error) {
+      for (const socket of sockets)
+        void socket.then(
+          (each) => each.destroy(),
+          () => {},
+        );
+      throw error;
+    }
+    signal.throwIfAborted();
+    await new Promise((wake) => setTimeout(wake, pollMs));
+  }
+}
+
+async function choose(
+  sockets: readonly Socket[],
+  options: NetConnectOpts,
+  pid: number,
+  acceptors: Acceptors,
+  signal: AbortSignal,
+): Promise<Socket | undefined> {
+  for (const from = performance.now(); performance.now() - from < queueMs && !signal.aborted; ) {
+    let waits = false;
+    for (const socket of sockets) {
+      const end = clientEnd(socket, options);
+      const who = end === undefined ? "gone" : acceptors(end, pid);
+      // where it cannot be told, any answer has to do
+      if (who === "mine" || (who === "gone" && !socket.destroyed && !socket.readableEnded)) return socket;
+      waits ||= who === "queued";
+    }
+    if (!waits) return undefined;
+    await new Promise((wake) => setTimeout(wake, pollMs));
+  }
+  return undefined;
+}
+
+function open(options: NetConnectOpts, own: OwnConnections, signal: AbortSignal): Promise<Socket> {
+  return new Promise((done, failed) => {
+    const socket = connect(options);
+    own.watch(socket);
+    const leave = () => socket.destroy();
+    signal.addEventListener("abort", leave, { once: true });
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.off("error", failed);
+      signal.removeEventListener("abort", leave);
+      // whoever closes it meanwhile is found by the next look
+      socket.on("error", () => {});
+      done(socket);
+    });
+  });
+}
+
+function clientEnd(socket: Socket, options: NetConnectOpts): ClientEnd | undefined {
+  if ("path" in options && options.path !== undefined) {
+    const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
+    if (handle?.fd === undefined || handle.fd < 0) return undefined;
+    return { kind: "unix", inode: fstatSync(handle.fd).ino, path: options.path };
+  }
+  const { localAddress, localPort, remotePort } = socket;
+  if (localAddress === undefined || localPort === undefined || remotePort === undefined) return undefined;
+  return { kind: "tcp", localAddress, localPort, remotePort };
+}

@@ -1,0 +1,120 @@
+import { resolve } from "node:path";
+import { type ControlClient, controlClient } from "../adapters/control-client/control-client.js";
+import { controlPath } from "../adapters/control-client/control-path.js";
+import { EntryError, exitCodes } from "../core/entry-error.js";
+import type { UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
+import { readArguments } from "./arguments.js";
+import type { Command, Io } from "./command.js";
+import { paint } from "./paint.js";
+
+const usage = `usage: pingora-entry upgrade [--path DIR] [--conf FILE]... [--wait] [--json]
+
+Replaces the running generation (supervisor and services) by a new one, in this
+container, with nobody refused: the new one gets the listening sockets, starts
+its services, and only when all required ones are ready takes over. If anything
+goes wrong before, the old one serves on.
+
+      --path DIR      another release of pingora-entry; default: the running one
+  -c, --conf FILE     another configuration (repeatable); default: the files
+                      that the running one was started with, read anew
+      --wait          wait while another upgrade, or an old generation that
+                      still drains, is in the way
+      --json          JSON lines: progress, and last the outcome
+      --socket PATH   control socket (default: PINGORA_ENTRY_ADMIN_SOCKET, else
+                      /run/pingora-entry/control.sock)
+
+Exit code: 0 replaced; 1 rolled back, with the reason; 75 busy, try later;
+64 wrong usage; 69 no instance answers.
+`;
+
+const codes = {
+  completed: exitCodes.ok.code,
+  "rolled-back": exitCodes.failed.code,
+  busy: exitCodes.tryLater.code,
+} as const;
+
+export const upgradeCommand: Command = {
+  name: "upgrade",
+  summary: "replace the running generation with nobody refused",
+  usage,
+  async run(args, io) {
+    const { values, words } = readArguments("upgrade", args, {
+      path: { type: "string" },
+      conf: { type: "string", short: "c", multiple: true },
+      wait: { type: "boolean" },
+      json: { type: "boolean" },
+      socket: { type: "string" },
+    });
+    if (words[0] !== undefined)
+      throw new EntryError(
+        "usage",
+        `cannot use "${words[0]}": upgrade takes options only; see pingora-entry help upgrade`,
+      );
+    const order = {
+      conf: (values.conf ?? []).map((file) => resolve(file)),
+      wait: values.wait === true,
+      ...(values.path === undefined ? {} : { path: resolve(values.path) }),
+    };
+    const client = controlClient(controlPath(values.socket, io.env));
+    const show = values.json === true ? jsonLines(io) : textLines(io);
+    const began = Date.now();
+    let attempt: string | undefined;
+    for await (const line of client.upgrade(order, io.signal)) {
+      if (line.kind === "error") throw new EntryError(line.reason, line.error);
+      if (line.kind === "outcome") return ended(line, show);
+      attempt = line.attempt;
+      show.progress(line);
+    }
+    return ended(await findOutcome(client, { attempt, began }, io), show);
+  },
+};
+
+interface Show {
+  progress(progress: UpgradeProgress): void;
+  outcome(outcome: UpgradeOutcome): void;
+}
+
+function ended(outcome: UpgradeOutcome, show: Show): number {
+  show.outcome(outcome);
+  return codes[outcome.result];
+}
+
+/** The supervisor that reported was replaced or died; who serves now knows how it ended. */
+async function findOutcome(
+  client: ControlClient,
+  order: { readonly attempt: string | undefined; readonly began: number },
+  io: Io,
+): Promise<UpgradeOutcome> {
+  // who had not come to give it a name may not have come to write it down
+  const patienceMs = order.attempt === undefined ? 15_000 : 90_000;
+  for (const from = performance.now(); performance.now() - from < patienceMs && !io.signal.aborted; ) {
+    const status = await client.status(io.signal, 2_000).catch(() => undefined);
+    const last = status?.lastUpgrade;
+    if (last !== undefined && (order.attempt === undefined ? last.at >= order.began : last.attempt === order.attempt))
+      return last;
+    await new Promise((wake) => setTimeout(wake, 200));
+  }
+  throw new EntryError(
+    "failed",
+    "cannot tell how the upgrade ended: the connection broke, and nobody knows of it; see pingora-entry status",
+  );
+}
+
+function jsonLines(io: Io): Show {
+  const say = (kind: string, fields: object): void => io.out(`${JSON.stringify({ kind, ...fields })}\n`);
+  return { progress: ({ ...fields }) => say("progress", fields), outcome: ({ ...fields }) => say("outcome", fields) };
+}
+
+function textLines(io: Io): Show {
+  return {
+    progress: ({ step, text }) => io.out(`${paint(step.padEnd(10), "dim", io.colour)} ${text}\n`),
+    outcome({ result, reason, seconds, generation, warnings }) {
+      for (const warning of warnings) io.err(`pingora-entry: warning: ${warning}\n`);
+      const took = `after ${seconds.toFixed(1)} s`;
+      if (result === "completed")
+        io.out(`${paint("replaced", "green", io.colour)} ${took}: generation ${generation} serves\n`);
+      else if (result === "busy") io.err(`pingora-entry: cannot upgrade now: ${reason}\n`);
+      else io.err(`pingora-entry: rolled back ${took}: ${reason}; generation ${generation} serves on\n`);
+    },
+  };
+}

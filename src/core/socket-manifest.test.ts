@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ListenerAddress, ListenerSpec } from "./plan.js";
+import { matchSockets, type SocketFacts } from "./socket-manifest.js";
+
+function listener(name: string, address: ListenerAddress, change: Partial<ListenerSpec> = {}): ListenerSpec {
+  const key = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
+  return { name, key, address, backlog: 511, reusePort: false, passAs: "systemd", envName: "", ...change };
+}
+
+const tcp = (host: string, port: number): ListenerAddress => ({ kind: "tcp", host, port, ipv6Only: false });
+
+function socket(name: string, address: string, change: Partial<SocketFacts> = {}): SocketFacts {
+  const family = address.startsWith("/") ? "unix" : address.startsWith("[") ? "inet6" : "inet";
+  return { name, key: address, family, type: "stream", address, reusePort: false, ...change };
+}
+
+const addressesOf = (address: ListenerAddress): readonly string[] => {
+  if (address.kind === "unix") return [address.path];
+  if (address.host === "*") return [`[::]:${address.port}`, `0.0.0.0:${address.port}`];
+  return /[a-z]/.test(address.host) ? [] : [`${address.host}:${address.port}`];
+};
+
+function names(specs: readonly ListenerSpec[], offered: readonly SocketFacts[]) {
+  const { taken, extra, unclaimed, kept } = matchSockets(specs, offered, addressesOf);
+  return {
+    taken: Object.fromEntries([...taken].map(([name, { name: of }]) => [name, of])),
+    extra: extra.map(({ name }) => name),
+    unclaimed: unclaimed.map(({ name }) => name),
+    kept,
+  };
+}
+
+test("matchSockets takes the socket at a listener's address whatever it is called", () => {
+  const found = names(
+    [listener("web", tcp("0.0.0.0", 80)), listener("extra", tcp("0.0.0.0", 81))],
+    [socket("http", "0.0.0.0:80"), socket("old", "0.0.0.0:82")],
+  );
+  assert.deepEqual(found, { taken: { web: "http" }, extra: ["extra"], unclaimed: ["old"], kept: [] });
+});
+
+test("matchSockets gives each of several sockets at one address to the listener of its name", () => {
+  const reuse = { reusePort: true };
+  const found = names(
+    [listener("a", tcp("0.0.0.0", 80), reuse), listener("b", tcp("0.0.0.0", 80), reuse)],
+    [socket("b", "0.0.0.0:80", reuse), socket("a", "0.0.0.0:80", reuse)],
+  );
+  assert.deepEqual(found.taken, { a: "a", b: "b" });
+});
+
+test("matchSockets never takes a socket of another type or twice", () => {
+  const udp: ListenerAddress = { kind: "udp", host: "0.0.0.0", port: 53, ipv6Only: false };
+  const found = names(
+    [listener("dns", udp), listener("dns-tcp", tcp("0.0.0.0", 53)), listener("again", tcp("0.0.0.0", 53))],
+    [socket("dns", "0.0.0.0:53")],
+  );
+  assert.deepEqual(found.taken, { "dns-tcp": "dns" });
+  assert.deepEqual(found.extra, ["dns", "again"]);
+});
+
+test("matchSockets finds port 0 by name, any host in both families, a host name by how it was written", () => {
+  const found = names(
+    [listener("any", tcp("127.0.0.1", 0)), listener("both", tcp("*", 80)), listener("named", tcp("localhost", 81))],
+    [
+      socket("any", "127.0.0.1:40123"),
+      socket("x", "0.0.0.0:80"),
+      socket("y", "127.0.0.1:81", { key: "localhost:81" }),
+      socket("z", "127.0.0.1:82", { key: "localhost:82" }),
+    ],
+  );
+  assert.deepEqual(found.taken, { any: "any", both: "x", named: "y" });
+  assert.deepEqual(found.unclaimed, ["z"]);
+});
+
+test("matchSockets says what an open socket keeps", () => {
+  const { kept } = names([listener("a", tcp("0.0.0.0", 80), { reusePort: true })], [socket("a", "0.0.0.0:80")]);
+  assert.deepEqual(kept, ['listener "a" stays without reusePort: an open socket cannot change it']);
+});

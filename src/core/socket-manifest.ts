@@ -1,0 +1,79 @@
+import type { ListenerAddress, ListenerSpec } from "./plan.js";
+
+/** What a handover says of a listening socket: where it is and what it is, as the kernel tells. */
+export interface SocketFacts {
+  readonly name: string;
+  /** the address as the configuration wrote it */
+  readonly key: string;
+  readonly family: "inet" | "inet6" | "unix";
+  readonly type: "stream" | "dgram" | "seqpacket";
+  /** "0.0.0.0:8080", "[::]:8080", a path */
+  readonly address: string;
+  readonly reusePort: boolean;
+}
+
+export interface Matched<S extends SocketFacts> {
+  /** by name of the successor's listener */
+  readonly taken: ReadonlyMap<string, S>;
+  /** the successor's listeners that the old generation does not have: to be bound */
+  readonly extra: readonly ListenerSpec[];
+  /** what the old generation has and the successor does not want */
+  readonly unclaimed: readonly S[];
+  /** the successor asks for something that a socket cannot change while it is open, in words */
+  readonly kept: readonly string[];
+}
+
+/**
+ * Which of the offered sockets the successor's listeners are. What counts is the address; among several at one address (reusePort) the
+ * name. A listener with port 0 is the offered one of its name; one whose host is a name is known by how it was written.
+ */
+export function matchSockets<S extends SocketFacts>(
+  specs: readonly ListenerSpec[],
+  offered: readonly S[],
+  /** the addresses at which the listener may be found, as the kernel writes them: an unspecified host may be either family's */
+  addressesOf: (address: ListenerAddress) => readonly string[],
+): Matched<S> {
+  const left = new Set(offered);
+  const taken = new Map<string, S>();
+  const candidates = (spec: ListenerSpec): S[] => {
+    const places = addressesOf(spec.address);
+    const isThere = ({ address, key }: S) => (places.length === 0 ? key === spec.key : places.includes(address));
+    return [...left].filter((socket) => socketTypeOf(spec.address) === socket.type && isThere(socket));
+  };
+  const take = (spec: ListenerSpec, socket: S | undefined): void => {
+    if (socket === undefined) return;
+    left.delete(socket);
+    taken.set(spec.name, socket);
+  };
+  // names first: of two sockets at one address each finds its own
+  for (const spec of specs) {
+    const named = [...left].find(({ name }) => name === spec.name);
+    const anyPort = spec.address.kind !== "unix" && spec.address.port === 0;
+    if (named !== undefined && (candidates(spec).includes(named) || (anyPort && sameHost(spec, named, addressesOf))))
+      take(spec, named);
+  }
+  for (const spec of specs) if (!taken.has(spec.name)) take(spec, candidates(spec)[0]);
+  const kept = specs.flatMap((spec) => {
+    const socket = taken.get(spec.name);
+    if (socket === undefined || socket.family === "unix" || socket.reusePort === spec.reusePort) return [];
+    return [
+      `listener "${spec.name}" stays ${socket.reusePort ? "with" : "without"} reusePort: an open socket cannot change it`,
+    ];
+  });
+  return { taken, extra: specs.filter(({ name }) => !taken.has(name)), unclaimed: [...left], kept };
+}
+
+function socketTypeOf(address: ListenerAddress): SocketFacts["type"] {
+  if (address.kind === "unix") return address.type;
+  return address.kind === "tcp" ? "stream" : "dgram";
+}
+
+function sameHost(
+  { address }: ListenerSpec,
+  socket: SocketFacts,
+  addressesOf: (address: ListenerAddress) => readonly string[],
+): boolean {
+  if (address.kind === "unix" || socketTypeOf(address) !== socket.type) return false;
+  const port = Number(socket.address.slice(socket.address.lastIndexOf(":") + 1));
+  return addressesOf({ ...address, port }).includes(socket.address);
+}

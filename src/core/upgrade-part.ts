@@ -1,0 +1,20 @@
+import type { ServiceSpec } from "./plan.js";
+
+/**
+ * When a service of the successor starts:
+ * `early`: while the old generation still serves; its readiness decides whether the upgrade goes on.
+ * `late`: at COMMIT, when the old generation has let go of what only one can have. Until then the old one's stands for it.
+ * `skipped`: never in this generation; it ran in the one before.
+ */
+export type UpgradePart = "early" | "late" | "skipped";
+
+export function upgradePart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgrade">): UpgradePart {
+  if (type === "oneshot") return upgrade.onUpgrade === "skip" ? "skipped" : "early";
+  return upgrade.strategy === "handover" && upgrade.accept === "on-start" ? "early" : "late";
+}
+
+/** What the old generation does with a service just before COMMIT: nothing, stop it, or tell it to hand over by itself. */
+export function yieldPart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgrade">): "keep" | "stop" | "signal" {
+  if (type === "oneshot" || upgrade.strategy === "handover") return "keep";
+  return upgrade.strategy === "restart" ? "stop" : "signal";
+}

@@ -1,0 +1,177 @@
+import type { DrainReport } from "../core/handover-frame.js";
+import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
+import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
+import { matchSockets } from "../core/socket-manifest.js";
+import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
+import { readiness } from "../core/views.js";
+import type { Posted } from "./inbox.js";
+import { lockName } from "./old-generation.js";
+import type { Clock, Init, Log, NewEnd, NewSession, Owner } from "./ports.js";
+import type { ServiceSet } from "./service-set.js";
+import type { UpgradeParts } from "./upgrade-parts.js";
+
+export interface NewParts {
+  readonly upgrade: UpgradeParts;
+  readonly session: NewSession;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly init: Init;
+  readonly services: Pick<ServiceSet, "beCandidate" | "commit" | "excuseNobody" | "allReady">;
+  readonly addressesOf: (address: ListenerAddress) => readonly string[];
+  /** calls on every snapshot until the result is called */
+  readonly watch: (look: (snapshot: Snapshot) => void) => () => void;
+  /** this generation is the owner: it serves the endpoints, and candidates come to it */
+  readonly owns: (owner: Owner) => void;
+  readonly failed: (posted: Posted) => void;
+  /** why the server is stopping */
+  readonly stopCause: () => string;
+  readonly view: (view: UpgradeView | undefined) => void;
+  /** what is left of the old generation; undefined: nothing */
+  readonly draining: (old: GenerationView | undefined) => void;
+  /** this generation owns for good */
+  readonly settled: (outcome: UpgradeOutcome) => void;
+}
+
+/** A successor's part in an upgrade: takes the sockets, gets its services ready on them, becomes the owner, and proves itself. */
+export class NewGeneration {
+  readonly #parts: NewParts;
+  readonly #old: GenerationView;
+  readonly #began: number;
+  #sockets: number | undefined;
+  /** the old generation has let go for good */
+  settled = false;
+
+  constructor(parts: NewParts) {
+    this.#parts = parts;
+    const { generation, release, build, pid } = parts.session.peer;
+    this.#old = { generation, release, build, pid };
+    this.#began = parts.clock.now();
+    parts.services.beCandidate();
+    parts.session.onProgress((report, over) => {
+      if (over) parts.log.info(`upgrade: DRAINED: ${drainText(report)}`, { step: "DRAINED", side: "new", ...report });
+      parts.draining(over ? undefined : { ...this.#old, connections: report.open });
+    });
+    void parts.session.ended.then(() => parts.draining(undefined));
+  }
+
+  /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
+  async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
+    const { session, log, addressesOf } = this.#parts;
+    this.#enter("OFFER", `${session.sockets.length} sockets from generation ${this.#old.generation}`);
+    const { taken, extra, unclaimed, kept } = matchSockets(specs, session.sockets, addressesOf);
+    for (const { name, address } of unclaimed)
+      log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
+    for (const text of kept) log.warn(text);
+    const names = new Set([...taken.values()].map(({ name }) => name));
+    const claimed = await session.claim(
+      names,
+      extra.map(({ name }) => name),
+    );
+    if (!claimed.ok) return failure(claimed.end);
+    this.#sockets = taken.size;
+    this.#enter("CLAIM", `${taken.size} taken, ${extra.length} to be bound`);
+    this.#enter("PREPARING", "services start");
+    return new Map([...taken].map(([name, { fd }]) => [name, fd]));
+  }
+
+  /** From the services' start to OWNED. Posted is what the phase ends with. */
+  async takeOver(signal: AbortSignal): Promise<Posted> {
+    const { session, services, init, upgrade } = this.#parts;
+    const stopped = () => session.abort(this.#parts.stopCause());
+    signal.addEventListener("abort", stopped, { once: true });
+    try {
+      const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
+      if (ended !== undefined) return failure(ended);
+      this.#enter("READY", "required services are ready");
+      const promoted = await session.ready();
+      if (!promoted.ok) return failure(promoted.end);
+      const { lockFd, how } = promoted.value;
+      await init.hold(lockName, lockFd);
+      const opened = await upgrade.handover.openOwner({
+        me: upgrade.me,
+        lockFd,
+        candidate: upgrade.candidate,
+      });
+      if (opened.kind !== "owner") return { event: "SuccessionFailed", cause: "another generation has become owner" };
+      init.own();
+      this.#parts.owns(opened.owner);
+      this.#enter("COMMIT", how === "promoted" ? "the old generation is gone" : "the sockets are our own");
+      services.commit();
+      if (how === "promoted") {
+        this.#settle();
+        await services.allReady(signal);
+        return { event: "ServicesReady", cause: "took the place of a generation that is gone" };
+      }
+      const lost = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
+      if (lost?.kind === "failed") return failure(lost);
+      session.owned();
+      void this.#prove();
+      return { event: "ServicesReady", cause: `took over from generation ${this.#old.generation}` };
+    } finally {
+      signal.removeEventListener("abort", stopped);
+    }
+  }
+
+  /** Both serve; this generation must stay ready until the old one says that it leaves. */
+  async #prove(): Promise<void> {
+    const { session, watch, failed, log } = this.#parts;
+    this.#enter("PROBATION", "both generations serve");
+    const unwatch = watch((now) => {
+      const worst = readiness(now).checks.find(({ ok }) => !ok);
+      if (now.phase !== "Running" || worst === undefined) return;
+      unwatch();
+      session.abort(`not ready any more: ${worst.name}: ${worst.reason}`);
+    });
+    const proved = await session.probation();
+    unwatch();
+    if (!proved.ok) {
+      failed(failure(proved.end));
+      return;
+    }
+    log.info("upgrade: FINALIZE: this generation owns the sockets", { step: "FINALIZE", side: "new" });
+    this.#settle();
+    this.#parts.draining(this.#old);
+  }
+
+  #settle(): void {
+    const { clock, services, settled, upgrade, view } = this.#parts;
+    this.settled = true;
+    services.excuseNobody();
+    view(undefined);
+    settled({
+      attempt: upgrade.attempt ?? "",
+      result: "completed",
+      reason: "",
+      at: clock.wall(),
+      seconds: (clock.now() - this.#began) / 1000,
+      generation: upgrade.me.generation,
+      warnings: [],
+    });
+  }
+
+  /** The server stops: the old generation is told why. */
+  abort(reason: string): void {
+    if (!this.settled) this.#parts.session.abort(reason);
+  }
+
+  #enter(step: UpgradeStep, text: string): void {
+    const { clock, log, view, session } = this.#parts;
+    log.info(`upgrade: ${step}: ${text}`, { step, side: "new", attempt: this.#parts.upgrade.attempt });
+    view({
+      attempt: this.#parts.upgrade.attempt ?? session.peer.attempt,
+      role: "new",
+      step,
+      since: clock.wall(),
+      ...(this.#sockets === undefined ? {} : { sockets: this.#sockets }),
+      peer: this.#old,
+    });
+  }
+}
+
+function drainText({ drained, cut, killed, seconds }: DrainReport): string {
+  return `the old generation has ended: ${drained} connections drained, ${cut} cut, ${killed} services killed, ${seconds.toFixed(1)} s`;
+}
+
+function failure(end: NewEnd): Posted {
+  return { event: "SuccessionFailed", cause: end.reason };
+}

@@ -1,0 +1,305 @@
+import type { DrainReport } from "../core/handover-frame.js";
+import { describeSocket } from "../core/offered-socket.js";
+import type { PhaseEvent } from "../core/phase.js";
+import type { Plan } from "../core/plan.js";
+import type { GenerationView, UpgradeView } from "../core/snapshot.js";
+import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
+import type { Task } from "./driver.js";
+import type { Posted } from "./inbox.js";
+import type { BoundListener, Clock, HandoverStep, Init, Log, OldEnd, OldSession, Owner, OwnSocket } from "./ports.js";
+import type { ServiceSet } from "./service-set.js";
+import type { UpgradeParts } from "./upgrade-parts.js";
+
+/** What the owner's lock is called among what the init holds. */
+export const lockName = "upgrade:lock";
+
+export interface OldParts {
+  readonly upgrade: UpgradeParts;
+  readonly plan: Plan["upgrade"];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly init: Init;
+  readonly services: Pick<ServiceSet, "yield" | "resumeYielded">;
+  readonly listeners: ReadonlyMap<string, BoundListener>;
+  /** why no candidate can be served now, and how long that may take; undefined: one can */
+  readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
+  readonly post: (cause: string) => void;
+  /** stops, and begins again, to accept on the endpoints */
+  readonly pauseEndpoints: () => void;
+  readonly openEndpoints: () => void;
+  /** the line of our init that this attempt's generation is; undefined when it is not of this container */
+  readonly lineOf: (attempt: string) => number | undefined;
+  readonly view: (view: UpgradeView | undefined) => void;
+  readonly outcome: (outcome: UpgradeOutcome) => void;
+}
+
+/** A service that goes on accepting does not keep who ordered the upgrade waiting for ever. */
+const retireMs = 10_000;
+const retirePollMs = 20;
+
+/** What an attempt looks like from here. */
+interface Attempt {
+  readonly session: OldSession;
+  readonly began: number;
+  readonly warnings: string[];
+  /** that the successor took */
+  sockets?: number;
+  /** services and endpoints have been left to the successor */
+  yielded: boolean;
+  /** the journal names the successor */
+  committed: boolean;
+  /** it is known who serves */
+  decided: boolean;
+}
+
+export type StepListener = (step: UpgradeStep, text: string) => void;
+
+/** The owner in upgrades: lends its sockets to one candidate at a time, watches it, and leaves, or takes back what it had left. */
+export class OldGeneration {
+  readonly #parts: OldParts;
+  #owner: Owner | undefined;
+  #attempt: Attempt | undefined;
+  readonly #listeners = new Set<StepListener>();
+  /** names of the sockets that the successor did not want */
+  readonly unclaimed = new Set<string>();
+  /** settles when the end of the upgrade has been told */
+  retired: Promise<void> | undefined;
+  /** the successor owns: this generation ends */
+  replacedBy: GenerationView | undefined;
+
+  constructor(parts: OldParts) {
+    this.#parts = parts;
+    this.#owner = parts.upgrade.owner;
+    parts.upgrade.candidates((session) => this.#candidate(session));
+  }
+
+  /** After this generation has taken over from another one: it is the owner from now on. */
+  become(owner: Owner): void {
+    this.#owner = owner;
+  }
+
+  get busy(): boolean {
+    return this.#attempt !== undefined;
+  }
+
+  /** Tells every step of any attempt, until the result is called. */
+  onStep(listener: StepListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The task of GracefulUpgradeTransferringFds: from the lease to COMMIT. */
+  readonly transfer: Task = async (scope) => {
+    const attempt = this.#attempt;
+    const owner = this.#owner;
+    if (attempt === undefined || owner === undefined) return this.#afterRestart("HandoverDone", "HandoverFailed");
+    const { session } = attempt;
+    const stopped = () => session.abort("the old generation is stopping");
+    scope.signal.addEventListener("abort", stopped, { once: true });
+    const failed = await this.#transfer(attempt, owner, session);
+    scope.signal.removeEventListener("abort", stopped);
+    if (failed === undefined)
+      return { event: "HandoverDone", cause: `generation ${session.peer.generation} owns the sockets` };
+    return this.#lost(attempt, failed, "HandoverFailed");
+  };
+
+  /** The task of GracefulUpgradeCloseTimeout: until the successor has proved itself. */
+  readonly probation: Task = async (scope) => {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return this.#afterRestart("ProbationPassed", "SuccessorLost");
+    const { clock, plan } = this.#parts;
+    const until = clock.now() + plan.probationMs;
+    this.#enter(attempt, "PROBATION", `both generations serve for ${plan.probationMs / 1000} s`, until);
+    // whatever ends this phase early, the successor owns
+    const leave = () => void attempt.session.finalize();
+    scope.signal.addEventListener("abort", leave, { once: true });
+    await Promise.race([clock.until(until, scope.signal), attempt.session.ended]);
+    scope.signal.removeEventListener("abort", leave);
+    if (scope.signal.aborted) return { event: "ProbationPassed", cause: "stopping" };
+    const step = await attempt.session.finalize();
+    if (step.ok || step.end.kind === "drained") return this.#replaced(attempt);
+    return this.#lost(attempt, step.end, "SuccessorLost");
+  };
+
+  /** Tells that the upgrade is done as soon as nothing of this generation accepts any more: from then on only the successor answers. */
+  retire(accepting: () => boolean): Promise<void> {
+    this.retired = this.#retire(accepting);
+    return this.retired;
+  }
+
+  /** Said to the successor while this generation's services end. */
+  progress(report: DrainReport, over: boolean): void {
+    const session = this.#attempt?.session;
+    if (over) session?.drained(report);
+    else session?.progress(report);
+  }
+
+  /** Lets go of what belongs to the owner; the successor has it, or nobody needs it any more. */
+  close(): void {
+    this.#owner?.close();
+    this.#owner = undefined;
+  }
+
+  async #retire(accepting: () => boolean): Promise<void> {
+    const { clock } = this.#parts;
+    for (const late = clock.now() + retireMs; clock.now() < late && accepting(); )
+      await clock.until(clock.now() + retirePollMs);
+    const attempt = this.#attempt;
+    if (attempt !== undefined && !attempt.decided) this.#settle(attempt, "completed", "");
+  }
+
+  #candidate(session: OldSession): void {
+    const { busy, post } = this.#parts;
+    const why = busy();
+    if (why !== undefined || this.#attempt !== undefined) {
+      session.busy(why?.reason ?? "another upgrade is under way", why?.msLeft ?? 1_000);
+      return;
+    }
+    const { clock } = this.#parts;
+    this.#attempt = {
+      session,
+      began: clock.now(),
+      warnings: [],
+      yielded: false,
+      committed: false,
+      decided: false,
+    };
+    const { generation, release } = session.peer;
+    post(`generation ${generation}${release === "" ? "" : ` (${release})`} asks for the sockets`);
+  }
+
+  /** Undefined when the successor has the sockets and is on probation; else how it ended. */
+  async #transfer(attempt: Attempt, owner: Owner, session: OldSession): Promise<OldEnd | undefined> {
+    const { clock, plan, services, log } = this.#parts;
+    const sockets = this.#sockets();
+    this.#enter(attempt, "LEASE", `lent to generation ${session.peer.generation} (attempt ${session.peer.attempt})`);
+    const granted = session.grant(sockets);
+    if (!granted.ok) return granted.end;
+    this.#enter(attempt, "OFFER", `${count(sockets.length, "socket")}`);
+    const offered = await session.offer([]);
+    if (!offered.ok) return offered.end;
+    const { taken, unknown, missing } = offered.value;
+    attempt.sockets = taken;
+    this.unclaimed.clear();
+    for (const name of unknown) this.unclaimed.add(name);
+    for (const name of unknown)
+      attempt.warnings.push(`nobody claimed listener "${name}": it is closed when this generation ends`);
+    for (const name of missing) log.info(`the new generation binds listener "${name}" by itself`);
+    this.#enter(attempt, "CLAIM", `${taken} taken`);
+    this.#enter(attempt, "PREPARING", "its services start", clock.now() + plan.bootMs);
+    const ready = await session.ready();
+    if (!ready.ok) return ready.end;
+    this.#enter(attempt, "READY", "its services are ready");
+    attempt.yielded = true;
+    await services.yield(clock.now() + plan.bootMs, "left to the new generation");
+    this.#parts.pauseEndpoints();
+    this.#enter(attempt, "COMMIT", "the sockets are its own", clock.now() + plan.bootMs);
+    const committed: HandoverStep<void, OldEnd> = await session.commit(owner.lockFd);
+    if (!committed.ok) return committed.end;
+    attempt.committed = true;
+    return undefined;
+  }
+
+  #sockets(): OwnSocket[] {
+    return [...this.#parts.listeners.values()].map((bound) => ({ ...describeSocket(bound.spec, bound), fd: bound.fd }));
+  }
+
+  /** The session is over without a finalize of ours: what the journal says decides. */
+  #lost(attempt: Attempt, end: OldEnd, event: "HandoverFailed" | "SuccessorLost"): Posted {
+    const { upgrade, log } = this.#parts;
+    let { kind } = end;
+    if (kind === "undecided") {
+      this.#abandon(attempt);
+      const owns = upgrade.handover.recover(upgrade.me, end.reason);
+      kind = owns === "owner" ? "failed" : "superseded";
+    }
+    if (kind === "superseded" || kind === "drained") {
+      // the next phase, or this one, ends at once: the journal has been written
+      const posted = this.#replaced(attempt);
+      return event === "SuccessorLost" ? posted : { event: "HandoverDone", cause: posted.cause };
+    }
+    this.#takeBack(attempt);
+    log.warn(`upgrade rolled back: ${end.reason}`, { attempt: attempt.session.peer.attempt, step: end.step });
+    this.#settle(attempt, "rolled-back", end.reason);
+    return { event, cause: end.reason };
+  }
+
+  #takeBack(attempt: Attempt): void {
+    const { init, services, openEndpoints, log } = this.#parts;
+    init.own();
+    this.#abandon(attempt);
+    if (!attempt.yielded) return;
+    openEndpoints();
+    services.resumeYielded();
+    try {
+      this.#owner?.reopen();
+    } catch (error) {
+      log.error("no candidate can reach this generation any more", { err: error });
+    }
+  }
+
+  /** A successor under our own init: whatever is left of it goes. */
+  #abandon(attempt: Attempt): void {
+    const line = this.#parts.lineOf(attempt.session.peer.attempt);
+    if (line !== undefined) this.#parts.init.abandon(line);
+  }
+
+  #replaced(attempt: Attempt): Posted {
+    const { peer } = attempt.session;
+    const { generation, release, build, pid } = peer;
+    this.replacedBy = { generation, release, build, pid };
+    if (!attempt.decided)
+      this.#enter(attempt, "FINALIZE", `generation ${generation} serves; this one ends its services`);
+    return { event: "ProbationPassed", cause: `replaced by generation ${generation}` };
+  }
+
+  /** Of a supervisor that was restarted meanwhile: its session is gone, and the journal said who owns. */
+  #afterRestart(superseded: PhaseEvent, owner: PhaseEvent): Posted {
+    if (this.replacedBy !== undefined)
+      return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
+    const { init, services } = this.#parts;
+    init.own();
+    services.resumeYielded();
+    return { event: owner, cause: "the supervisor was restarted during the upgrade" };
+  }
+
+  #enter(attempt: Attempt, step: UpgradeStep, text: string, until?: number): void {
+    const { clock, log, view } = this.#parts;
+    const { peer } = attempt.session;
+    log.info(`upgrade: ${step}: ${text}`, { step, side: "old", attempt: peer.attempt });
+    const wall = (at: number) => Math.round(clock.wall() + at - clock.now());
+    const { generation, release, build, pid } = peer;
+    view({
+      attempt: peer.attempt,
+      role: "old",
+      step,
+      since: clock.wall(),
+      ...(until === undefined ? {} : { until: wall(until) }),
+      ...(attempt.sockets === undefined ? {} : { sockets: attempt.sockets }),
+      peer: { generation, release, build, pid },
+    });
+    for (const listener of this.#listeners) listener(step, text);
+  }
+
+  #settle(attempt: Attempt, result: UpgradeResult, reason: string): void {
+    const { clock, upgrade, view, outcome } = this.#parts;
+    attempt.decided = true;
+    outcome({
+      attempt: attempt.session.peer.attempt,
+      result,
+      reason,
+      at: clock.wall(),
+      seconds: (clock.now() - attempt.began) / 1000,
+      generation: result === "completed" ? attempt.session.peer.generation : upgrade.me.generation,
+      warnings: attempt.warnings,
+    });
+    if (result !== "completed") {
+      this.#attempt = undefined;
+      view(undefined);
+    }
+  }
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FakeInit } from "../../test/fakes/fake-init.js";
+import { serviceSpec } from "../../test/fakes/fake-server.js";
+import { ManualClock } from "../../test/fakes/manual-clock.js";
+import type { ServiceSpec } from "../core/plan.js";
+import { ExitRouter } from "./exit-router.js";
+import type { ServiceWires } from "./ports.js";
+import { processBody } from "./process-body.js";
+
+const wires: ServiceWires = { kept: [], fds: [], env: [], started() {}, close() {} };
+
+/** The commands with which three starts of two instances are made. */
+async function commands(strategy: ServiceSpec["upgrade"]["strategy"], succeeds: boolean): Promise<readonly string[]> {
+  const service = serviceSpec("proxy", {
+    upgrade: { ...serviceSpec("x").upgrade, strategy, arguments: ["-u", "now"] },
+  });
+  const { process } = service;
+  assert.ok(process !== undefined);
+  const started: string[] = [];
+  const body = processBody(
+    service,
+    process,
+    {
+      init: new FakeInit(new ManualClock()),
+      wiring: { connect: () => wires, resume: () => wires },
+      env: {},
+      listeners: new Map(),
+      succeeds,
+      pass: (argv, env) => {
+        started.push(argv.join(" "));
+        return { argv, env, pidEnv: [], fds: [] };
+      },
+      hardLimit: () => undefined,
+      drainSignal: () => undefined,
+      accepting: () => false,
+    },
+    new ExitRouter(),
+  );
+  for (const [id, index] of [
+    ["proxy/0#1", 0],
+    ["proxy/0#2", 0],
+    ["proxy/1#1", 1],
+  ] as const)
+    await body.start(id, index, () => {});
+  return started;
+}
+
+test("processBody adds upgrade.arguments to the first start of each instance that takes over by itself, and to no other", async () => {
+  assert.deepEqual(await commands("own", true), ["proxy -u now", "proxy", "proxy -u now"]);
+  assert.deepEqual(await commands("own", false), ["proxy", "proxy", "proxy"]);
+  assert.deepEqual(await commands("restart", true), ["proxy", "proxy", "proxy"]);
+});

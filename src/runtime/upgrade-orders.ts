@@ -1,0 +1,168 @@
+import { EntryError } from "../core/entry-error.js";
+import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from "../core/upgrade-outcome.js";
+import type { OldGeneration } from "./old-generation.js";
+import type { Clock, ExitStatus, Init, Log, Prober } from "./ports.js";
+import { Scope } from "./scope.js";
+import type { UpgradeParts } from "./upgrade-parts.js";
+
+export interface OrderParts {
+  readonly upgrade: UpgradeParts;
+  readonly old: OldGeneration;
+  readonly bootMs: number;
+  readonly generation: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly init: Init;
+  readonly prober: Prober;
+  /** why none can begin now; undefined: one can */
+  readonly busy: () => { readonly reason: string } | undefined;
+  /** resolves at the next change of the server, or when the signal aborts */
+  readonly change: (signal: AbortSignal) => Promise<void>;
+  readonly outcome: (outcome: UpgradeOutcome) => void;
+  /** what is ordered has changed: it must survive this supervisor */
+  readonly save: () => void;
+}
+
+interface Running {
+  readonly attempt: string;
+  readonly line: number;
+  readonly settle: (outcome: UpgradeOutcome) => void;
+}
+
+type Successor = Awaited<ReturnType<Init["successor"]>>;
+
+/** How long a check of the new configuration may take. */
+const checkMs = 30_000;
+
+/** Upgrades that an operator orders from this generation: a successor under the same init. One at a time. */
+export class UpgradeOrders {
+  readonly #parts: OrderParts;
+  #running: Running | undefined;
+  #ordered: string | undefined;
+
+  constructor(parts: OrderParts) {
+    this.#parts = parts;
+  }
+
+  /** The attempt that was ordered and has not ended. */
+  get ordered(): string | undefined {
+    return this.#ordered;
+  }
+
+  /** The supervisor that had taken this order died: who ordered it asks its successor how it ended. */
+  interrupted(attempt: string): void {
+    this.#parts.outcome(this.#rolledBack(attempt, "the supervisor of the running generation died meanwhile"));
+  }
+
+  /** The init's line of an attempt that was ordered here. */
+  lineOf(attempt: string): number | undefined {
+    return this.#running?.attempt === attempt ? this.#running.line : undefined;
+  }
+
+  /** Somebody else decided how an attempt ended. */
+  settled(outcome: UpgradeOutcome): void {
+    if (this.#running?.attempt === outcome.attempt) this.#running.settle(outcome);
+  }
+
+  /** A line of the init is over: a candidate that never asked for the sockets, or whose session tells more. */
+  ended(line: number, status: ExitStatus): void {
+    if (this.#running?.line !== line || this.#parts.old.busy) return;
+    const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
+    const { attempt } = this.#running;
+    this.#running.settle(this.#rolledBack(attempt, `the new generation ${how} before it asked for the sockets`));
+  }
+
+  async run(
+    order: UpgradeOrder,
+    report: (progress: UpgradeProgress) => void,
+    signal: AbortSignal,
+  ): Promise<UpgradeOutcome> {
+    const { clock, upgrade, old } = this.#parts;
+    const attempt = upgrade.attemptId();
+    for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
+      if (!order.wait || signal.aborted) return this.#end(attempt, "busy", why);
+      await this.#parts.change(signal);
+    }
+    const command = upgrade.command(order, attempt);
+    const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
+    this.#ordered = attempt;
+    this.#parts.save();
+    const began = clock.now();
+    const unlisten = old.onStep(say);
+    try {
+      const outcome = await this.#attempt(attempt, command, say);
+      const seconds = (clock.now() - began) / 1000;
+      this.#parts.outcome({ ...outcome, seconds });
+      return { ...outcome, seconds };
+    } finally {
+      unlisten();
+      this.#ordered = undefined;
+      this.#parts.save();
+    }
+  }
+
+  async #attempt(
+    attempt: string,
+    command: ReturnType<UpgradeParts["command"]>,
+    say: (step: UpgradeStep, text: string) => void,
+  ): Promise<UpgradeOutcome> {
+    const { clock, init, prober, bootMs, log } = this.#parts;
+    say("check", "the new generation's configuration");
+    const context = { id: `upgrade/${attempt}#check`, env: command.env, wholeOutput: true };
+    const checked = await prober.ask(
+      { kind: "exec", command: command.check },
+      context,
+      checkMs,
+      new AbortController().signal,
+    );
+    if (!checked.ok) return this.#rolledBack(attempt, `check failed: ${checked.output ?? checked.reason}`);
+    say("start", "the new generation");
+    const started = await this.#start(command);
+    if (started === undefined) return this.#rolledBack(attempt, `the init did not answer within ${bootMs / 1000} s`);
+    if (!started.ok) return this.#rolledBack(attempt, `cannot start it: ${started.stage}: ${started.errno}`);
+    log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
+    const scope = new Scope();
+    const outcome = new Promise<UpgradeOutcome>((settle) => {
+      this.#running = { attempt, line: started.line, settle };
+    });
+    const late = clock.until(clock.now() + bootMs, scope.signal).then(() => {
+      if (this.#parts.old.busy) return outcome;
+      init.abandon(started.line);
+      return this.#rolledBack(attempt, `the new generation did not ask for the sockets within ${bootMs / 1000} s`);
+    });
+    const result = await Promise.race([outcome, late]);
+    await scope.close();
+    this.#running = undefined;
+    return result;
+  }
+
+  /** Undefined: an init that stands still. What it starts when it goes on is not wanted any more. */
+  async #start({ argv, env }: ReturnType<UpgradeParts["command"]>): Promise<Successor | undefined> {
+    const { clock, init, bootMs } = this.#parts;
+    const asked = init.successor({ argv, env });
+    const scope = new Scope();
+    const late = clock.until(clock.now() + bootMs, scope.signal).then(() => undefined);
+    const started = await Promise.race([asked, late]);
+    await scope.close();
+    if (started === undefined) void asked.then((each) => each.ok && init.abandon(each.line));
+    return started;
+  }
+
+  #busy(): string | undefined {
+    return this.#ordered !== undefined ? "another upgrade is under way" : this.#parts.busy()?.reason;
+  }
+
+  #rolledBack(attempt: string, reason: string): UpgradeOutcome {
+    return this.#end(attempt, "rolled-back", reason);
+  }
+
+  #end(attempt: string, result: "rolled-back" | "busy", reason: string): UpgradeOutcome {
+    const { clock, generation } = this.#parts;
+    return { attempt, result, reason, at: clock.wall(), seconds: 0, generation, warnings: [] };
+  }
+}
+
+/** For a server that takes part in no upgrade. */
+export function noUpgrades(reason: string): Promise<never> {
+  return Promise.reject(new EntryError("failed", `cannot upgrade: ${reason}`));
+}

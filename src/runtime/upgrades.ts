@@ -1,0 +1,275 @@
+import type { DrainReport } from "../core/handover-frame.js";
+import type { Phase } from "../core/phase.js";
+import type { ListenerSpec, Plan } from "../core/plan.js";
+import type { GenerationView } from "../core/snapshot.js";
+import type { UpgradeOutcome } from "../core/upgrade-outcome.js";
+import type { Inbox, Posted } from "./inbox.js";
+import { heldName } from "./listener-set.js";
+import { NewGeneration } from "./new-generation.js";
+import { lockName, OldGeneration } from "./old-generation.js";
+import type { PingoraWay } from "./pingora-way.js";
+import type { BoundListener, HandoverIdentity, Init, Owner } from "./ports.js";
+import type { ServerParts } from "./server-parts.js";
+import type { ServiceSet } from "./service-set.js";
+import type { StatusStore } from "./status-store.js";
+import { UpgradeOrders } from "./upgrade-orders.js";
+import type { UpgradeParts } from "./upgrade-parts.js";
+
+/** What of it survives a restart of the supervisor. */
+export interface SavedUpgrade {
+  readonly me: HandoverIdentity;
+  /** a candidate that had not become owner; its order */
+  readonly attempt?: string;
+  /** an attempt that an operator has ordered here, and has not been told the end of */
+  readonly ordered?: string;
+  readonly replacedBy?: GenerationView;
+  readonly lastUpgrade?: UpgradeOutcome;
+}
+
+export interface UpgradesParts {
+  readonly server: Pick<ServerParts, "clock" | "log" | "init" | "prober" | "sockets" | "closeFd" | "addressesOf"> & {
+    readonly plan: Plan;
+  };
+  readonly upgrade: UpgradeParts;
+  readonly saved: SavedUpgrade | undefined;
+  readonly services: ServiceSet;
+  readonly listeners: Map<string, BoundListener>;
+  readonly store: StatusStore;
+  readonly inbox: Inbox;
+  readonly endpoints: { open(): void; pause(): void };
+  readonly save: () => void;
+  /** a successor that must go */
+  readonly failed: (posted: Posted) => void;
+  /** why the server is stopping */
+  readonly stopCause: () => string;
+  /** the other way in which this generation may be replaced */
+  readonly pingora: () => Pick<PingoraWay, "asked" | "dialling" | "candidate"> | undefined;
+}
+
+/** This generation among the others: what it does as a new one, as the owner, and as an old one. */
+export class Upgrades {
+  readonly old: OldGeneration;
+  readonly orders: UpgradeOrders;
+  readonly #parts: UpgradesParts;
+  readonly #new: NewGeneration | undefined;
+  readonly #inherited = new Set<string>();
+  #owns: boolean;
+
+  constructor(parts: UpgradesParts) {
+    this.#parts = parts;
+    const { server, upgrade, services, listeners, store, inbox, endpoints, saved } = parts;
+    const { clock, log, init, plan } = server;
+    this.#owns = upgrade.owner !== undefined;
+    this.old = new OldGeneration({
+      upgrade,
+      plan: plan.upgrade,
+      clock,
+      log,
+      init,
+      services,
+      listeners,
+      busy: () => this.#busy(),
+      post: (cause) => {
+        // in the phase already, with nobody at upgrade_sock
+        if (parts.pingora()?.dialling) parts.pingora()?.candidate();
+        else inbox.post("GracefulUpgrade", cause);
+      },
+      pauseEndpoints: () => endpoints.pause(),
+      openEndpoints: () => endpoints.open(),
+      lineOf: (attempt) => this.orders.lineOf(attempt),
+      view: (view) => store.set({ upgrade: view }),
+      outcome: (outcome) => {
+        this.#ended(outcome);
+        this.orders.settled(outcome);
+      },
+    });
+    this.old.replacedBy = saved?.replacedBy ?? supersededBy(upgrade);
+    this.orders = new UpgradeOrders({
+      upgrade,
+      old: this.old,
+      bootMs: plan.upgrade.bootMs,
+      generation: upgrade.me.generation,
+      clock,
+      log,
+      init,
+      prober: server.prober,
+      busy: () => this.#busy(),
+      change: (signal) => this.#change(signal),
+      outcome: (outcome) => this.#ended(outcome),
+      save: parts.save,
+    });
+    const { session } = upgrade;
+    this.#new =
+      session &&
+      new NewGeneration({
+        upgrade,
+        session,
+        clock,
+        log,
+        init,
+        services,
+        addressesOf: server.addressesOf,
+        watch: (look) => store.subscribe({ snapshot: look }),
+        owns: (owner) => this.#becomeOwner(owner),
+        failed: parts.failed,
+        stopCause: parts.stopCause,
+        view: (view) => store.set({ upgrade: view }),
+        draining: (generation) => store.set({ draining: generation === undefined ? [] : [generation] }),
+        settled: (outcome) => this.#settled(outcome),
+      });
+  }
+
+  /** Another generation accepts on the same sockets. */
+  get shared(): boolean {
+    const { draining = [] } = this.#parts.store.snapshot;
+    return this.old.busy || draining.length > 0 || this.#new?.settled === false;
+  }
+
+  /** The old generation has taken back what this one had. */
+  disown(): void {
+    this.#owns = false;
+  }
+
+  /** The path of this listener is nobody else's. */
+  mayRemove(listener: string): boolean {
+    return this.replacedBy === undefined && (this.#owns || !this.#inherited.has(listener));
+  }
+
+  /** What a restarted supervisor has to say first: others have decided without it. */
+  get verdict(): Posted | undefined {
+    const { lost } = this.#parts.upgrade;
+    if (lost === "failed") return { event: "SuccessionFailed", cause: "its supervisor died before it was the owner" };
+    // from Running; in the phases of an upgrade their tasks find out
+    if (lost === "superseded") return { event: "GracefulUpgrade", cause: "another generation owns the sockets" };
+    return undefined;
+  }
+
+  /** This supervisor follows one that died: a successor that it had started is given up, unless the journal says that it owns. */
+  resume(): void {
+    const { saved, server, upgrade } = this.#parts;
+    if (upgrade.owner === undefined) return;
+    const { init } = server;
+    for (const { line } of init.recovered.lines) if (line > init.line) init.abandon(line);
+    const ordered = saved?.ordered;
+    if (ordered !== undefined && saved?.lastUpgrade?.attempt !== ordered) this.orders.interrupted(ordered);
+  }
+
+  /** Another generation owns what this one had. */
+  get replacedBy(): GenerationView | undefined {
+    return this.old.replacedBy;
+  }
+
+  get saved(): SavedUpgrade {
+    const { upgrade, store } = this.#parts;
+    const { lastUpgrade } = store.snapshot;
+    return {
+      me: upgrade.me,
+      ...(this.#owns || this.replacedBy !== undefined || upgrade.attempt === undefined
+        ? {}
+        : { attempt: upgrade.attempt }),
+      ...(this.orders.ordered === undefined ? {} : { ordered: this.orders.ordered }),
+      ...(this.replacedBy === undefined ? {} : { replacedBy: this.replacedBy }),
+      ...(lastUpgrade === undefined ? {} : { lastUpgrade }),
+    };
+  }
+
+  /** The sockets that come from the old generation, by listener; Posted: they do not come. */
+  async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
+    const sockets = (await this.#new?.claim(specs)) ?? new Map<string, number>();
+    if (!("event" in sockets)) for (const name of sockets.keys()) this.#inherited.add(name);
+    return sockets;
+  }
+
+  /** A successor's way from its services' start to Running. */
+  takeOver(signal: AbortSignal): Promise<Posted> | undefined {
+    return this.#new?.takeOver(signal);
+  }
+
+  /** The owner's place and the sockets are another generation's: nothing of them may be kept from it. */
+  letGo(): void {
+    const { server, listeners, endpoints } = this.#parts;
+    const init: Init = server.init;
+    endpoints.pause();
+    this.leavePlace();
+    const fromBefore = init.recovered.held.get(lockName);
+    // a restarted supervisor that has not become owner has made nothing of it
+    if (fromBefore !== undefined && this.#parts.upgrade.owner === undefined) server.closeFd(fromBefore);
+    // our own copies stay until we end: by them it is seen who still accepts, and whose connections are whose
+    for (const [name, bound] of listeners) {
+      init.release(heldName(name));
+      if (this.old.unclaimed.has(name)) server.sockets.remove(bound);
+    }
+  }
+
+  /** Who takes the listeners is none of ours: the owner's place is free for the next who is. */
+  leavePlace(): void {
+    this.old.close();
+    this.#parts.server.init.release(lockName);
+  }
+
+  /** A connection of one of ours that came to upgrade_sock; taken over unless the result is false. */
+  acceptOver(connection: number): boolean {
+    if (!this.#owns) return false;
+    this.#parts.upgrade.handover.acceptOver(connection);
+    return true;
+  }
+
+  /** The services' end, as the successor and the journal are told of it. */
+  report(report: DrainReport, over: boolean): void {
+    this.old.progress(report, over);
+  }
+
+  /** The server stops for another reason. */
+  abort(reason: string): void {
+    this.#new?.abort(reason);
+  }
+
+  #becomeOwner(owner: Owner): void {
+    this.#owns = true;
+    this.old.become(owner);
+    this.#parts.endpoints.open();
+    this.#parts.save();
+  }
+
+  #busy(): { readonly reason: string; readonly msLeft: number } | undefined {
+    const { store, server } = this.#parts;
+    const { phase, draining = [] } = store.snapshot;
+    const [oldest] = draining;
+    if (phase !== ("Running" satisfies Phase) && !this.#parts.pingora()?.dialling)
+      return { reason: `the running generation is in ${phase}, not in Running`, msLeft: 1_000 };
+    if (this.#new?.settled === false) return { reason: "the running generation is on probation", msLeft: 1_000 };
+    if (oldest !== undefined && draining.length + 2 > server.plan.upgrade.maxGenerations)
+      return { reason: `generation ${oldest.generation} still ends its services`, msLeft: 1_000 };
+    return undefined;
+  }
+
+  #ended(outcome: UpgradeOutcome): void {
+    this.#parts.store.set({ lastUpgrade: outcome });
+    this.#parts.save();
+  }
+
+  #settled(outcome: UpgradeOutcome): void {
+    this.#ended(outcome);
+    void this.#parts.upgrade.renewInit().then((warning) => {
+      if (warning !== undefined) this.#parts.server.log.warn(warning);
+    });
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const leave = this.#parts.store.subscribe({
+        snapshot: () => {
+          leave();
+          resolve();
+        },
+      });
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}
+
+function supersededBy({ lost, handover }: UpgradeParts): GenerationView | undefined {
+  if (lost !== "superseded") return undefined;
+  const owner = handover.journal()?.owner;
+  return { generation: owner?.generation ?? 0, release: owner?.release ?? "", build: owner?.build ?? "", pid: 0 };
+}

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { childrenOf, eventually } from "../harness.js";
+import { ask, load, Upgradable } from "./stage.js";
+
+const generation = (number: number, more = "", service = ""): string => `
+listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
+services:
+  web:
+    command: [{{web}}, "${number}"${service}]
+    listeners: [http]
+    env: { WEB_LOG: "{{dir}}/web.log" }
+    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
+upgrade: { probationSeconds: 0.5, bootSeconds: 10 }
+${more}
+`;
+
+test("pingora-entry upgrade replaces a generation, and every request is answered", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  const { server, port } = stage;
+  await server.phase("Running");
+  const init = server.initPid();
+  const stop = load(port);
+  const { code, out, err } = await stage.upgrade(generation(2));
+  assert.equal(code, 0, err + out + server.stderr);
+  assert.match(out, /replaced after .* generation 2 serves/);
+  await eventually(() => stage.said().includes("term 1"), { what: "end of generation 1" });
+  await eventually(() => childrenOf(init).length === 2, { what: "one supervisor and one service" });
+  const seen = await stop();
+  assert.deepEqual([...seen.failed], []);
+  assert.deepEqual([...seen.generations].sort(), [1, 2]);
+  assert.equal(await ask(port), 2);
+  const status = await server.phase("Running");
+  assert.equal(status.generation, 2);
+  assert.equal(status.lastUpgrade?.result, "completed");
+  assert.equal(stage.journal().attempt?.state, "finalized");
+  assert.equal(stage.journal().owner.generation, 2);
+  server.signal("SIGTERM");
+  assert.equal((await server.exited).code, 0);
+});
+
+test("pingora-entry upgrade can be repeated, and leaves nothing behind in the init", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const init = stage.server.initPid();
+  const fds = () => readdirSync(`/proc/${init}/fd`).length;
+  const stop = load(stage.port, 2);
+  let before = 0;
+  for (let number = 2; number <= 6; number++) {
+    const { code, err } = await stage.upgrade(generation(number), "--wait");
+    assert.equal(code, 0, err + stage.server.stderr);
+    await eventually(() => childrenOf(init).length === 2, {
+      what: `end of generation ${number - 1}`,
+      timeoutMs: 20_000,
+    });
+    if (number === 2) before = fds();
+  }
+  assert.deepEqual([...(await stop()).failed], []);
+  await eventually(async () => (await ask(stage.port)) === 6);
+  await eventually(() => fds() <= before, { what: "no more descriptors than before" });
+});
+
+const failures: Readonly<Record<string, { readonly next: string; readonly reason: RegExp }>> = {
+  "dies at once": {
+    next: generation(2, "", ', "100000", "10"').replace("readinessProbe:", "restart: never\n    readinessProbe:"),
+    reason: /web failed|Failed/,
+  },
+  "is never ready": {
+    next: generation(2, "", ', "100000"').replace("bootSeconds: 10", "bootSeconds: 1"),
+    reason: /did not|within|late|READY/i,
+  },
+  "has a wrong configuration": { next: `servicez: {}\n`, reason: /unknown key; did you mean "services"/ },
+  "names a program that is not there": {
+    next: generation(2).replace("{{web}}", "/nowhere/program"),
+    reason: /not found/,
+  },
+};
+
+for (const [what, { next, reason }] of Object.entries(failures)) {
+  test(`pingora-entry upgrade is rolled back when the new generation ${what}`, async () => {
+    await using stage = await Upgradable.start(generation(1).replace("bootSeconds: 10", "bootSeconds: 3"));
+    await stage.server.phase("Running");
+    const stop = load(stage.port, 2);
+    const { code, err, out } = await stage.upgrade(next);
+    assert.equal(code, 1, out + err + stage.server.stderr);
+    assert.match(err, reason);
+    const status = await stage.server.phase("Running");
+    assert.equal(status.generation, 1);
+    assert.equal((await stage.server.ask("/readyz")).status, 200);
+    await eventually(() => childrenOf(stage.server.initPid()).length === 2, {
+      what: "nothing left of the new generation",
+    });
+    const again = await stage.upgrade(generation(3));
+    assert.equal(again.code, 0, again.err + stage.server.stderr);
+    assert.deepEqual([...(await stop()).failed], []);
+    await eventually(async () => (await ask(stage.port)) === 3, { what: "generation 3 answers" });
+  });
+}
+
+test("pingora-entry upgrade is busy while another one is under way, or waits for it", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const first = stage.upgrade(generation(2));
+  await stage.step("old", "LEASE");
+  const second = await stage.upgrade(generation(3));
+  assert.equal(second.code, 75, second.err);
+  assert.match(second.err, /another upgrade is under way|on probation|not in Running/);
+  assert.equal((await first).code, 0);
+  const third = stage.upgrade(generation(4), "--wait");
+  assert.equal((await third).code, 0);
+  await eventually(async () => (await ask(stage.port)) === 4);
+});
+
+test("SIGTERM in the middle of an upgrade stops both generations within the grace, with exit code 0", async () => {
+  for (const step of ["LEASE", "CLAIM", "READY", "COMMIT", "PROBATION"]) {
+    await using stage = await Upgradable.start(generation(1, "shutdown: { gracePeriodSeconds: 8 }"));
+    const { server } = stage;
+    await server.phase("Running");
+    const upgrade = stage.upgrade(generation(2, "shutdown: { gracePeriodSeconds: 8 }", ', "200"'));
+    await stage.step("old", step);
+    const from = performance.now();
+    server.signal("SIGTERM");
+    const { code } = await server.exited;
+    assert.equal(code, 0, `${step}: ${server.stderr}`);
+    assert.ok(performance.now() - from < 8_000, step);
+    await upgrade;
+  }
+});
+
+test("pingora-entry upgrade says how it ended when the supervisor that was asked dies in the middle", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  const { pid } = await stage.server.phase("Running");
+  const upgrade = stage.upgrade(generation(2, "", ', "1000"'));
+  await stage.step("old", "PREPARING");
+  process.kill(pid, "SIGKILL");
+  const { code, err } = await upgrade;
+  assert.equal(code, 1, err + stage.server.stderr);
+  assert.match(err, /rolled back after .*: its supervisor was restarted; generation 1 serves on/);
+  assert.equal(await ask(stage.port), 1);
+});
