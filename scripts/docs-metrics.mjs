@@ -41,6 +41,11 @@ Histogram buckets, in seconds: ${buckets}.
 \`service_cpu_seconds_total\` and \`service_resident_memory_bytes\` cover a service's processes and everything they started, except what
 detached itself from them. Services that run inside a Node program (library) have no processes of their own: theirs are 0.
 
+The metrics of upgrades are those of the generation that answers: after one that was completed, the new one's, which has counted it; after one that was rolled back, the old one's. Its other counters begin at 0.
+What was refused as busy is not counted. \`step\` is one of those of [an upgrade](../upgrade.md#how-it-goes), from LEASE on (the old generation) or OFFER (the new one), or \`all\`;
+a step that takes no time may be missing. \`reason\`: a new generation whose \`check\` failed, that did not \`start\`, of which a \`service\` failed, that was not (or did not stay) ready (\`unready\`), was \`lost\` or silent; a \`journal\` that could not be
+written; a side that was \`stopped\`.
+
 ## The supervisor itself
 
 | metric | type | meaning |
@@ -56,6 +61,8 @@ pingora_entry_ready == 0 and on(instance) pingora_entry_phase{phase="Running"} =
 sum by (service) (increase(pingora_entry_service_restarts_total[10m])) > 3
 # stops that needed SIGKILL
 sum by (service) (increase(pingora_entry_service_stop_seconds_count{how="killed"}[1h])) > 0
+# an upgrade was rolled back
+sum by (reason) (increase(pingora_entry_upgrade_attempts_total{result="rolled-back"}[1h])) > 0
 # 95th percentile of the time to get ready
 histogram_quantile(0.95, sum by (le, service) (rate(pingora_entry_service_ready_seconds_bucket[1h])))
 \`\`\`

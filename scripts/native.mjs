@@ -1,6 +1,6 @@
-// Compiles the two native parts: the init (PID 1) and the addon.
-//   node scripts/native.mjs [--sanitize | --valgrind] [--arch arm64] [--only init|addon] [--quiet]
-//   dist/bin/pingora-entry, dist/bin/addon.node     this machine's architecture, `cc` (CC overrides)
+// Compiles the native parts: the init (PID 1), the addon, and the library that unmodified programs are started with.
+//   node scripts/native.mjs [--sanitize | --valgrind] [--arch arm64] [--only init|addon|adopt] [--quiet]
+//   dist/bin/{pingora-entry,addon.node,adopt.so}    this machine's architecture, `cc` (CC overrides)
 //   dist/arm64/...                                  --arch: cross-compiled by `zig cc` (ZIG names the program)
 //   build/sanitize/...                              --sanitize: with ASAN and UBSAN, for tests
 //   build/valgrind/...                              --valgrind: with names, and a libc that valgrind can put its own functions into
@@ -12,7 +12,14 @@ import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(import.meta.dirname, "..");
-const standard = ["-std=c11", "-Wall", "-Wextra", ...((process.env.CI ?? "") === "" ? [] : ["-Werror"])];
+const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const standard = [
+  "-std=c11",
+  "-Wall",
+  "-Wextra",
+  ...((process.env.CI ?? "") === "" ? [] : ["-Werror"]),
+  `-DPINGORA_ENTRY_VERSION="${version}"`,
+];
 const sanitizers = [
   "-g",
   "-O1",
@@ -29,7 +36,7 @@ const noCompiler = `no C compiler found, one is needed (gcc or clang, with heade
   Fedora, RHEL:    dnf install gcc glibc-static`;
 
 /** What compiles each part, without sources and output. Flags of the init are its own: src/native/init/flags.json. */
-function parts({ check, cross }) {
+function parts({ check, cross, arch }) {
   const own = join(root, "src/native/init/flags.json");
   const init = existsSync(own) ? JSON.parse(readFileSync(own, "utf8")) : {};
   const checked = { sanitize: sanitizers, valgrind: forValgrind }[check];
@@ -57,6 +64,27 @@ function parts({ check, cross }) {
         ...(cross ? [`--target=${cross}-gnu.2.28`] : []),
       ],
       link: [...(checked ? [] : ["-s"]), "-shared", "-I", join(root, "node_modules/node-api-headers/include")],
+      static: false,
+    },
+    {
+      folder: "src/native/adopt",
+      output: "adopt.so",
+      // one file for programs of glibc and of musl: it needs neither, and takes what it wants of the one that is there
+      compile: [
+        ...standard,
+        "-ffreestanding",
+        "-fno-stack-protector",
+        "-fasynchronous-unwind-tables",
+        "-fPIC",
+        "-fvisibility=hidden",
+        // the programs it is loaded into have no sanitizer's runtime: it ends them by a trap
+        ...(check === "sanitize"
+          ? ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+          : ["-O2"]),
+        ...(arch === "arm64" ? ["-mno-outline-atomics"] : []),
+        ...(cross ? [`--target=${cross}-musl`] : []),
+      ],
+      link: [...(checked ? [] : ["-s"]), "-shared", "-nostdlib", "-Wl,-z,defs,-z,now"],
       static: false,
     },
   ];
@@ -163,7 +191,7 @@ async function buildPart(part, cross, outdir, log, warn) {
 
 /**
  * Builds what is not up to date.
- * @param {{ check?: "sanitize" | "valgrind", arch?: string, only?: "init" | "addon", log?: (line: string) => void, warn?: (text: string) => void }} options
+ * @param {{ check?: "sanitize" | "valgrind", arch?: string, only?: "init" | "addon" | "adopt", log?: (line: string) => void, warn?: (text: string) => void }} options
  * @returns {Promise<string[]>} the files that were built anew
  * @throws Error whose message says what to install or what the compiler said
  */
@@ -175,7 +203,9 @@ export async function buildNative({ check, arch = process.arch, only, log = cons
   const outdir = join(root, check ? join("build", check) : foreign ? join("dist", arch) : "dist/bin");
   mkdirSync(outdir, { recursive: true });
   mkdirSync(join(root, "build/native"), { recursive: true });
-  const wanted = parts({ check, cross }).filter((part) => only === undefined || part.folder === `src/native/${only}`);
+  const wanted = parts({ check, cross, arch }).filter(
+    (part) => only === undefined || part.folder === `src/native/${only}`,
+  );
   const built = await Promise.all(wanted.map((part) => buildPart(part, cross, outdir, log, warn)));
   return built.filter((file) => file !== undefined);
 }
