@@ -213,9 +213,12 @@ async function putTogether(
   const close = (code: number): void => {
     removePidFile();
     // the other generation is of another container: this one's is there for the next upgrade
-    if (run.replaced && init.primary && plan.upgrade.standby && place !== undefined && signalsComeFromInit)
+    if (run.replaced && init.primary && plan.upgrade.standby && place !== undefined && signalsComeFromInit) {
+      // whoever is started when the wait is over is a generation of its own, not a supervisor of this one
+      init.save(stateName, "");
+      init.backstop(undefined, code);
       init.standby(place.upgrade.handover.openLock());
-    else init.exit(code);
+    } else init.exit(code);
   };
   const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
   return { kind: "world", run, signalsComeFromInit, close };

@@ -5,6 +5,7 @@ import { upgradeReason, upgradeReasons } from "./upgrade-reason.js";
 const said: Readonly<Record<string, string>> = {
   'check failed: pingora-entry: cannot use "/c.yaml": 1 problem\n  2:1  service web failed': "check",
   "cannot start it: exec: ENOENT": "start",
+  "the init did not answer within 60 s": "start",
   "the new generation died of SIGKILL before it asked for the sockets": "start",
   "the new generation did not ask for the sockets within 60 s": "start",
   "NEW: service web failed: exited with code 3": "service",
@@ -13,6 +14,7 @@ const said: Readonly<Record<string, string>> = {
   "NEW closed the connection": "lost",
   "NEW was silent for 5 s (preparing)": "lost",
   "its supervisor was restarted": "lost",
+  "the supervisor of the running generation died meanwhile": "lost",
   "cannot write /run/u/journal.json: ENOSPC: no space left on device": "journal",
   "the old generation is stopping": "stopped",
   "NEW: SIGTERM": "stopped",

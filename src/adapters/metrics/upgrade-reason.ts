@@ -18,11 +18,11 @@ export type UpgradeReason = (typeof upgradeReasons)[number];
 /** The first that fits. */
 const signs: readonly (readonly [UpgradeReason, RegExp])[] = [
   ["check", /^check failed/],
-  ["start", /^cannot start it|ask(ed)? for the sockets/],
+  ["start", /^cannot start it|^the init did not answer|ask(ed)? for the sockets/],
   ["journal", /journal/],
   ["unready", /not ready any more|did not go on within .*\((preparing|ready|committed)\)/],
   ["service", /\bservice \S+ failed/],
-  ["lost", /closed the connection|was silent|did not go on|supervisor (was restarted|died)/],
+  ["lost", /closed the connection|was silent|did not go on|supervisor .*(was restarted|died)/],
   ["stopped", /stopping|SIG(TERM|INT|QUIT)/],
 ];
 

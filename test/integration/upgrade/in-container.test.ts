@@ -136,6 +136,9 @@ test("pingora-entry upgrade says how it ended when the supervisor that was asked
   process.kill(pid, "SIGKILL");
   const { code, err } = await upgrade;
   assert.equal(code, 1, err + stage.server.stderr);
-  assert.match(err, /rolled back after .*: its supervisor was restarted; generation 1 serves on/);
+  assert.match(
+    err,
+    /rolled back after .*: the supervisor of the running generation died meanwhile; generation 1 serves on/,
+  );
   assert.equal(await ask(stage.port), 1);
 });
