@@ -196,3 +196,33 @@ test("statusLines shows what becomes of connections while something stops", () =
     "  listener http: 12 drained, 1 cut",
   ]);
 });
+
+test("statusLines shows both generations of an upgrade, what is left of an old one, and how the last upgrade ended", () => {
+  const peer = { generation: 2, release: "r2", build: "", pid: 7 };
+  const under = {
+    attempt: "a",
+    role: "old",
+    step: "PREPARING",
+    since: now - 3_000,
+    until: now + 57_000,
+    peer,
+  } as const;
+  assert.ok(
+    statusLines(snapshot({ upgrade: under }), plain).includes(
+      "upgrade: being replaced by generation 2 (r2): PREPARING for 3s, 57s left",
+    ),
+  );
+  const old = { generation: 1, release: "", build: "", pid: 5, connections: 1 };
+  const ended = { attempt: "a", at: now - 60_000, seconds: 2, generation: 2, warnings: [] };
+  const lines = statusLines(
+    snapshot({ draining: [old], lastUpgrade: { ...ended, result: "completed", reason: "" } }),
+    plain,
+  );
+  assert.ok(lines.includes("generation 1 ends its services, 1 connection open"));
+  assert.ok(lines.includes("last upgrade: completed 1m ago, generation 2 serves"));
+  const failed = statusLines(
+    snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready" } }),
+    plain,
+  );
+  assert.ok(failed.includes("last upgrade: rolled back 1m ago: not ready"));
+});

@@ -1,4 +1,11 @@
-import type { InstanceView, ServiceStateName, ServiceView, ShutdownView, Snapshot } from "../core/snapshot.js";
+import type {
+  GenerationView,
+  InstanceView,
+  ServiceStateName,
+  ServiceView,
+  ShutdownView,
+  Snapshot,
+} from "../core/snapshot.js";
 import { readiness } from "../core/views.js";
 import { durationText } from "./duration-text.js";
 import { type Cell, type Colour, cutPainted, paint, table } from "./paint.js";
@@ -24,6 +31,7 @@ const stateColours: Readonly<Record<ServiceStateName, Colour | undefined>> = {
 /** What `pingora-entry status` shows, as lines. */
 export function statusLines(snapshot: Snapshot, look: StatusLook): string[] {
   const lines = [headline(snapshot, look), cutLine(about(snapshot, look), look)];
+  lines.push(...upgradeLines(snapshot, look));
   if (snapshot.shutdown !== undefined) lines.push("", ...shutdownLines(snapshot.shutdown, look));
   lines.push(...drainLines(snapshot, look));
   if (snapshot.services.length > 0) lines.push("", ...serviceLines(snapshot.services, look));
@@ -51,6 +59,33 @@ function about(snapshot: Snapshot, { now }: StatusLook): string {
     orphansReaped > 0 ? `${count(orphansReaped, "orphan")} reaped` : "",
   ];
   return facts.filter((fact) => fact !== "").join(", ");
+}
+
+/** The other generations, and how the last upgrade ended. */
+function upgradeLines({ upgrade, draining = [], lastUpgrade }: Snapshot, { now, colours }: StatusLook): string[] {
+  const lines: string[] = [];
+  if (upgrade !== undefined) {
+    const { role, step, peer, since, until } = upgrade;
+    const what =
+      role === "old" ? `being replaced by ${generationText(peer)}` : `taking over from ${generationText(peer)}`;
+    const left = until === undefined ? "" : `, ${durationText(until - now)} left`;
+    lines.push(`upgrade: ${what}: ${paint(step, "yellow", colours)} for ${durationText(now - since)}${left}`);
+  }
+  for (const old of draining) {
+    const open = old.connections === undefined ? "" : `, ${count(old.connections, "connection")} open`;
+    lines.push(`${generationText(old)} ends its services${open}`);
+  }
+  if (lastUpgrade !== undefined && upgrade === undefined) {
+    const { result, reason, at, generation } = lastUpgrade;
+    const ago = `${durationText(now - at)} ago`;
+    if (result === "completed") lines.push(`last upgrade: completed ${ago}, generation ${generation} serves`);
+    else lines.push(paint(`last upgrade: ${result.replace("-", " ")} ${ago}: ${reason}`, "red", colours));
+  }
+  return lines;
+}
+
+function generationText({ generation, release }: GenerationView): string {
+  return release === "" ? `generation ${generation}` : `generation ${generation} (${release})`;
 }
 
 function shutdownLines(shutdown: ShutdownView, { now, colours, width }: StatusLook): string[] {
