@@ -47,7 +47,8 @@ async function killAt(side: Side, step: string): Promise<void> {
   const { owner, attempt } = stage.journal();
   assert.equal(code, owner.generation === 2 ? 0 : 1, about());
   if (side === "old" && step === "FINALIZE") assert.equal(code, 0, about());
-  if (step === "LEASE" || step === "CLAIM" || step === "READY") assert.equal(code, 1, about());
+  // COMMIT follows READY within a millisecond or two: whether the kill comes before it, the journal knows
+  if (step === "LEASE" || step === "CLAIM") assert.equal(code, 1, about());
   if (code === 1) assert.match(err, /rolled back after .*; generation 1 serves on/);
   assert.match(attempt?.state ?? "failed", /^(finalized|failed)$/, about());
   for (let i = 0; i < 8; i++) assert.equal(await ask(port), owner.generation, about());
