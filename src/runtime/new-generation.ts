@@ -37,6 +37,8 @@ export class NewGeneration {
   readonly #parts: NewParts;
   readonly #old: GenerationView;
   readonly #began: number;
+  /** nothing more comes from the old generation */
+  #over = false;
   #sockets: number | undefined;
   /** the old generation has let go for good */
   settled = false;
@@ -51,7 +53,10 @@ export class NewGeneration {
       if (over) parts.log.info(`upgrade: DRAINED: ${drainText(report)}`, { step: "DRAINED", side: "new", ...report });
       parts.draining(over ? undefined : { ...this.#old, connections: report.open });
     });
-    void parts.session.ended.then(() => parts.draining(undefined));
+    void parts.session.ended.then(() => {
+      this.#over = true;
+      parts.draining(undefined);
+    });
   }
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
@@ -130,7 +135,8 @@ export class NewGeneration {
     }
     log.info("upgrade: FINALIZE: this generation owns the sockets", { step: "FINALIZE", side: "new" });
     this.#settle();
-    this.#parts.draining(this.#old);
+    // one that fell silent tells no more when it has ended
+    if (!this.#over) this.#parts.draining(this.#old);
   }
 
   #settle(): void {

@@ -13,6 +13,7 @@ import { createSockets } from "../../../src/adapters/sockets/sockets.js";
 import type { ListenerSpec } from "../../../src/core/plan.js";
 import type { BoundListener, Log } from "../../../src/runtime/ports.js";
 import { eventually } from "../eventually.js";
+import { childrenOf, kill } from "../harness.js";
 
 const directory = mkdtempSync(join(tmpdir(), "pingora-entry-passing-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -182,5 +183,5 @@ test("acceptingProcesses names who has the socket, until the drain that passList
   for (const pid of acceptingProcesses("web.1#1", [web])) process.kill(pid, passed.drain?.signal);
   await eventually(() => acceptingProcesses("web.1#1", [web]).length === 0);
   assert.equal(child.exitCode, null);
-  spawnSync("pkill", ["-P", String(child.pid)]);
+  for (const pid of childrenOf(child.pid ?? 0)) kill(pid);
 });
