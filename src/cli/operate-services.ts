@@ -6,7 +6,7 @@ import type { Command, Io } from "./command.js";
 import { durationText } from "./duration-text.js";
 
 /** The interrupted shell convention: 128 + SIGINT. */
-const interrupted = 130;
+export const interrupted = 130;
 
 /**
  * Does one thing to each of several services at once and prints each result as it comes. Resolves to 0 when all succeeded, otherwise

@@ -5,6 +5,7 @@ import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
+import { interrupted } from "./operate-services.js";
 import { paint } from "./paint.js";
 
 const usage = `usage: pingora-entry upgrade [--path DIR] [--conf FILE]... [--wait] [--json]
@@ -59,11 +60,19 @@ export const upgradeCommand: Command = {
     const show = values.json === true ? jsonLines(io) : textLines(io);
     const began = Date.now();
     let attempt: string | undefined;
-    for await (const line of client.upgrade(order, io.signal)) {
-      if (line.kind === "error") throw new EntryError(line.reason, line.error);
-      if (line.kind === "outcome") return ended(line, show);
-      attempt = line.attempt;
-      show.progress(line);
+    try {
+      for await (const line of client.upgrade(order, io.signal)) {
+        if (line.kind === "error") throw new EntryError(line.reason, line.error);
+        if (line.kind === "outcome") return ended(line, show);
+        attempt = line.attempt;
+        show.progress(line);
+      }
+    } catch (error) {
+      if (!io.signal.aborted) throw error;
+    }
+    if (io.signal.aborted) {
+      if (attempt !== undefined) io.err("pingora-entry: the upgrade goes on; pingora-entry status tells how it ends\n");
+      return interrupted;
     }
     return ended(await findOutcome(client, { attempt, began }, io), show);
   },

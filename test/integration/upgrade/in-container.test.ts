@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { childrenOf, eventually } from "../harness.js";
+import { childrenOf, eventually, program } from "../harness.js";
 import { ask, load, Upgradable } from "./stage.js";
 
 const generation = (number: number, more = "", service = ""): string => `
@@ -141,4 +143,22 @@ test("pingora-entry upgrade says how it ended when the supervisor that was asked
     /rolled back after .*: the supervisor of the running generation died meanwhile; generation 1 serves on/,
   );
   assert.equal(await ask(stage.port), 1);
+});
+
+test("pingora-entry upgrade that is interrupted says that the upgrade goes on, and it does", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const conf = stage.config("next.yaml", generation(2));
+  const child = spawn(program, ["upgrade", "--socket", stage.server.socket, "--conf", conf]);
+  let err = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  const ended = once(child, "close");
+  await stage.step("old", "PREPARING");
+  child.kill("SIGINT");
+  const [code] = await ended;
+  assert.equal(code, 130, err);
+  assert.equal(err, "pingora-entry: the upgrade goes on; pingora-entry status tells how it ends\n");
+  await eventually(async () => (await stage.server.status())?.lastUpgrade?.result === "completed");
 });
