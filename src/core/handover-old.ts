@@ -2,8 +2,8 @@
  * OLD's side of a handover: the owner, in front of one candidate.
  *
  *   greeting -HELLO-> greeted -LEASE-> asked -grant-> granting -written-> granted -offer-> offering -acknowledged-> claiming
- *      -CLAIM-> preparing -READY-> ready -commit-> committing -written-> committed -OWNED-> probation -finalize-> finalizing
- *      -written-> draining -drained-> over
+ *      -CLAIM-> preparing -READY-> ready -commit-> committing -written-> committed -OWNED-> probation -finalize-> proving
+ *      -heard or PROBATION-> finalizing -written-> draining -drained-> over
  *
  *   before COMMIT: deadline, silence, loss, garbage, ABORT -> over: OLD is the owner, as before
  *   from COMMIT on                                         -> reclaiming: the journal decides
@@ -27,6 +27,7 @@ export const oldStates = [
   "committing",
   "committed",
   "probation",
+  "proving",
   "finalizing",
   "reclaiming",
   "draining",
@@ -50,6 +51,8 @@ const ownInputs = [
   "drained",
   // the last BATCH
   "acknowledged",
+  // its last heartbeat is a recent one
+  "heard",
   // outcomes of effects: the journal was written, it refused, it cannot be used for now; it says that we own, that NEW does
   "written",
   "refused",
@@ -69,6 +72,8 @@ export type OldEffect =
   | "write failed"
   /** write "failed" if nobody has decided */
   | "decide"
+  /** "heard" if NEW was, not long ago */
+  | "listen back"
   /** the next batch may go, the awaited step is done */
   | "acknowledge"
   | "step"
@@ -91,6 +96,7 @@ export const oldStateFacts: Readonly<Record<OldState, StateFacts<OldEffect>>> = 
   committing: { wait: undefined, watches: false },
   committed: { wait: "commitMs", watches: false, beat: "PROBATION" },
   probation: { wait: "probationMs", watches: true, beat: "PROBATION" },
+  proving: { wait: "probationMs", watches: true, beat: "PROBATION" },
   finalizing: { wait: "decideMs", watches: false, retry: "write finalized" },
   reclaiming: { wait: "decideMs", watches: false, retry: "decide" },
   draining: { wait: undefined, watches: false },
@@ -155,7 +161,13 @@ export const oldTable: Table<OldState, OldInput, OldEffect> = {
     unavailable: to("over", "send ABORT", "write failed", "end failed"),
   },
   committed: { ...entrusted, OWNED: to("probation", "step") },
-  probation: { ...entrusted, finalize: to("finalizing", "write finalized") },
+  probation: { ...entrusted, finalize: to("proving", "listen back") },
+  // one that stands still since a moment ago is not left alone with the sockets
+  proving: {
+    ...entrusted,
+    heard: to("finalizing", "write finalized"),
+    PROBATION: to("finalizing", "write finalized"),
+  },
   finalizing: {
     ...ignored,
     written: to("draining", "send FINALIZE", "step"),

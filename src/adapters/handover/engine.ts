@@ -90,6 +90,11 @@ export class Engine<State extends string, Input extends string, Effect extends s
     return Math.max(0, this.#deadline - this.#clock.now());
   }
 
+  /** since the last frame, or since the present watching state began */
+  get quietMs(): number {
+    return this.#clock.now() - this.#heard;
+  }
+
   get wire(): Wire {
     return this.#wire;
   }

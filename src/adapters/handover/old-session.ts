@@ -28,6 +28,8 @@ import type { HandoverWorld } from "./world.js";
 
 /** HELLO and LEASE of a stranger are short. */
 const strangerBytes = 16 * 1024;
+/** Heartbeats within which one must have come for the other side to count as alive. */
+const freshBeats = 1.5;
 const noReport: DrainReport = { drained: 0, cut: 0, killed: 0, open: 0, seconds: 0 };
 
 /** OLD's side of one connection: the table of core/handover-old.ts with a wire, a journal, and promises for the runtime. */
@@ -158,7 +160,10 @@ export class OwnerSession implements OldSession {
   /** Whether to go on: not when it is over. @throws Error: called out of order, a bug of the caller */
   #expects(input: OldInput): boolean {
     if (this.#engine.accepts(input)) return true;
-    if (this.#end === undefined && !["reclaiming", "finalizing", "draining", "over"].includes(this.#engine.state))
+    if (
+      this.#end === undefined &&
+      !["reclaiming", "proving", "finalizing", "draining", "over"].includes(this.#engine.state)
+    )
       throw new Error(`${input} came in state ${this.#engine.state}`);
     return false;
   }
@@ -235,6 +240,8 @@ export class OwnerSession implements OldSession {
       case "send ABORT":
         this.#engine.wire.sendLast({ type: "ABORT", reason: handoverText(this.#engine.reason) });
         return undefined;
+      case "listen back":
+        return this.#engine.quietMs <= freshBeats * this.#world.times.heartbeatMs ? "heard" : undefined;
       case "acknowledge":
         if (frame?.type === "BATCH") this.#offer?.acknowledge(frame.batch);
         return this.#offer?.complete ? "acknowledged" : this.#sendOffer();

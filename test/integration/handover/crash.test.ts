@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, test } from "node:test";
+import { systemClock } from "../../../src/adapters/clock/clock.js";
 import { endOf, isHeld, journalOf, oldAndNew, Peer, quick, reasonOf, removeProgram, sweep } from "./stage.js";
 
 afterEach(sweep);
@@ -42,6 +43,19 @@ for (const step of newSteps) {
     });
   }
 }
+
+test("a NEW that fell silent just before FINALIZE is not left alone with the sockets", async () => {
+  const times = { ...patient, silenceMs: 2_000 };
+  const stage = await oldAndNew({ old: { listeners: 2, hold: ["finalizing"], times }, new: { times } });
+  await stage.old.at("finalizing");
+  await stage.new.kill("SIGSTOP");
+  // longer than between heartbeats, and not yet as long as silence that counts by itself
+  await systemClock.until(systemClock.now() + 4 * times.heartbeatMs);
+  stage.old.go();
+  const end = await stage.old.at("ended", "draining");
+  assert.equal(endOf(end), "failed", JSON.stringify(end));
+  assert.deepEqual([end.owner, journalOf(stage.directory).attempt?.state], ["first", "failed"]);
+});
 
 for (const step of oldSteps) {
   test(`exactly one generation owns when OLD is killed at "${step}"`, async () => {
