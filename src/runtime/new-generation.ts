@@ -18,6 +18,9 @@ export interface NewParts {
   readonly init: Init;
   readonly services: Pick<ServiceSet, "beCandidate" | "commit" | "excuseNobody" | "allReady">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
+  /** how long its services may take to be ready */
+  readonly bootMs: number;
+  readonly snapshot: () => Snapshot;
   /** calls on every snapshot until the result is called */
   readonly watch: (look: (snapshot: Snapshot) => void) => () => void;
   /** this generation is the owner: it serves the endpoints, and candidates come to it */
@@ -31,6 +34,9 @@ export interface NewParts {
   /** this generation owns for good */
   readonly settled: (outcome: UpgradeOutcome) => void;
 }
+
+/** It gives up so much before the old generation does, which could not say what was missing. */
+const soonerMs = 1_000;
 
 /** A successor's part in an upgrade: takes the sockets, gets its services ready on them, becomes the owner, and proves itself. */
 export class NewGeneration {
@@ -85,7 +91,7 @@ export class NewGeneration {
     const stopped = () => session.abort(this.#parts.stopCause());
     signal.addEventListener("abort", stopped, { once: true });
     try {
-      const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
+      const ended = await this.#servicesReady(signal);
       if (ended !== undefined) return failure(ended);
       this.#enter("READY", "required services are ready");
       const promoted = await session.ready();
@@ -107,7 +113,7 @@ export class NewGeneration {
         await services.allReady(signal);
         return { event: "ServicesReady", cause: "took the place of a generation that is gone" };
       }
-      const lost = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
+      const lost = await this.#servicesReady(signal);
       if (lost?.kind === "failed") return failure(lost);
       session.owned();
       void this.#prove();
@@ -115,6 +121,20 @@ export class NewGeneration {
     } finally {
       signal.removeEventListener("abort", stopped);
     }
+  }
+
+  /** Undefined when they are; else how it ended, which may be that they took too long. */
+  async #servicesReady(signal: AbortSignal): Promise<NewEnd | undefined> {
+    const { session, services, clock, bootMs, snapshot } = this.#parts;
+    const over = new AbortController();
+    const late = clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
+    void clock.until(late, AbortSignal.any([signal, over.signal])).then(() => {
+      if (!signal.aborted && !over.signal.aborted)
+        session.abort(`not ready within ${bootMs / 1000} s: ${unready(snapshot())}`);
+    });
+    const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
+    over.abort();
+    return ended;
   }
 
   /** Both serve; this generation must stay ready until the old one says that it leaves. */
@@ -176,6 +196,11 @@ export class NewGeneration {
 
 function drainText({ drained, cut, killed, seconds }: DrainReport): string {
   return `the old generation has ended: ${drained} connections drained, ${cut} cut, ${killed} services killed, ${seconds.toFixed(1)} s`;
+}
+
+function unready(snapshot: Snapshot): string {
+  const missing = readiness(snapshot).checks.filter(({ ok, name }) => !ok && name !== "phase");
+  return missing.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
 }
 
 function failure(end: NewEnd): Posted {

@@ -109,6 +109,8 @@ export class Upgrades {
         init,
         services,
         addressesOf: server.addressesOf,
+        bootMs: plan.upgrade.bootMs,
+        snapshot: () => store.snapshot,
         watch: (look) => store.subscribe({ snapshot: look }),
         owns: (owner) => this.#becomeOwner(owner),
         failed: parts.failed,

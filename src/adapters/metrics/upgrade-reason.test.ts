@@ -10,6 +10,7 @@ const said: Readonly<Record<string, string>> = {
   "the new generation did not ask for the sockets within 60 s": "start",
   "NEW: service web failed: exited with code 3": "service",
   "NEW did not go on within 60 s (preparing)": "unready",
+  "NEW: not ready within 60 s: service/web: Starting: connection refused": "unready",
   "NEW: not ready any more: service/web: Backoff: exited with code 3": "unready",
   "NEW closed the connection": "lost",
   "NEW was silent for 5 s (preparing)": "lost",

@@ -20,7 +20,7 @@ const signs: readonly (readonly [UpgradeReason, RegExp])[] = [
   ["check", /^check failed/],
   ["start", /^cannot start it|^the init did not answer|ask(ed)? for the sockets/],
   ["journal", /journal/],
-  ["unready", /not ready any more|did not go on within .*\((preparing|ready|committed)\)/],
+  ["unready", /not ready (any more|within)|did not go on within .*\((preparing|ready|committed)\)/],
   ["service", /\bservice \S+ failed/],
   ["lost", /closed the connection|was silent|did not go on|supervisor .*(was restarted|died)/],
   ["stopped", /stopping|SIG(TERM|INT|QUIT)/],

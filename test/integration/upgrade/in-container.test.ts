@@ -70,7 +70,7 @@ const failures: Readonly<Record<string, { readonly next: string; readonly reason
   },
   "is never ready": {
     next: generation(2, "", ', "100000"').replace("bootSeconds: 10", "bootSeconds: 1"),
-    reason: /did not|within|late|READY/i,
+    reason: /NEW: not ready within 1 s: service\/web: Starting/,
   },
   "has a wrong configuration": { next: `servicez: {}\n`, reason: /unknown key; did you mean "services"/ },
   "names a program that is not there": {
