@@ -19,7 +19,7 @@ export interface OldParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly services: Pick<ServiceSet, "yield" | "resumeYielded">;
+  readonly services: Pick<ServiceSet, "yield" | "resumeYielded" | "yielded">;
   readonly listeners: ReadonlyMap<string, BoundListener>;
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
@@ -218,16 +218,18 @@ export class OldGeneration {
       const posted = this.#replaced(attempt);
       return event === "SuccessorLost" ? posted : { event: "HandoverDone", cause: posted.cause };
     }
-    this.#takeBack(attempt);
+    this.#takeBack(attempt, end);
     log.warn(`upgrade rolled back: ${end.reason}`, { attempt: attempt.session.peer.attempt, step: end.step });
     this.#settle(attempt, "rolled-back", end.reason);
     return { event, cause: end.reason };
   }
 
-  #takeBack(attempt: Attempt): void {
-    const { init, services, openEndpoints, log } = this.#parts;
+  #takeBack(attempt: Attempt, { leaves }: OldEnd): void {
+    const { init, services, openEndpoints, log, clock, plan } = this.#parts;
     init.own();
-    this.#abandon(attempt);
+    // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
+    if (leaves && services.yielded.length === 0) this.#abandon(attempt, clock.until(clock.now() + plan.drainMs));
+    else this.#abandon(attempt);
     if (!attempt.yielded) return;
     openEndpoints();
     services.resumeYielded();
@@ -238,10 +240,12 @@ export class OldGeneration {
     }
   }
 
-  /** A successor under our own init: whatever is left of it goes. */
-  #abandon(attempt: Attempt): void {
+  /** A successor under our own init: whatever is left of it `then` goes. */
+  #abandon(attempt: Attempt, then?: Promise<void>): void {
     const line = this.#parts.lineOf(attempt.session.peer.attempt);
-    if (line !== undefined) this.#parts.init.abandon(line);
+    if (line === undefined) return;
+    if (then === undefined) this.#parts.init.abandon(line);
+    else void then.then(() => this.#parts.init.abandon(line));
   }
 
   #replaced(attempt: Attempt): Posted {

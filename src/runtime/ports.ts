@@ -353,6 +353,8 @@ export interface OldEnd {
   /** the state of core/handover-old.ts in which it ended */
   readonly step: string;
   readonly reason: string;
+  /** NEW has said so itself: it ends its services in its own time */
+  readonly leaves: boolean;
 }
 
 /**

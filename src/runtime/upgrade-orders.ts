@@ -126,7 +126,7 @@ export class UpgradeOrders {
       this.#running = { attempt, line: started.line, settle };
     });
     const late = clock.until(clock.now() + bootMs, scope.signal).then(() => {
-      if (this.#parts.old.busy) return outcome;
+      if (scope.signal.aborted || this.#parts.old.busy) return outcome;
       init.abandon(started.line);
       return this.#rolledBack(attempt, `the new generation did not ask for the sockets within ${bootMs / 1000} s`);
     });

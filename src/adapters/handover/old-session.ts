@@ -55,6 +55,7 @@ export class OwnerSession implements OldSession {
   #lockFd = -1;
   #busy = { holder: "", reason: "", msLeft: 0 };
   #report = noReport;
+  #leaves = false;
 
   /** Takes `fd` over. `present` gets the session when the candidate asks for a lease. */
   constructor(fd: number, world: HandoverWorld, me: HandoverIdentity, present: (session: OwnerSession) => void) {
@@ -169,7 +170,11 @@ export class OwnerSession implements OldSession {
   }
 
   #over(): { readonly ok: false; readonly end: OldEnd } {
-    return { ok: false, end: this.#end ?? { kind: "failed", step: this.#engine.step, reason: this.#engine.reason } };
+    return { ok: false, end: this.#end ?? this.#ending("failed") };
+  }
+
+  #ending(kind: OldEnd["kind"]): OldEnd {
+    return { kind, step: this.#engine.step, reason: this.#engine.reason, leaves: this.#leaves };
   }
 
   /** What NEW says must fit what it was told. */
@@ -186,6 +191,7 @@ export class OwnerSession implements OldSession {
         return { garbage: "NEW has no order, or is this very generation" };
       this.#peer = frame.facts;
     }
+    if (frame.type === "ABORT") this.#leaves = true;
     if (frame.type === "LEASE") this.#engine.wire.limit = maxHandoverFrameBytes;
     if (frame.type === "BATCH" && !this.#offer?.mayAcknowledge(frame.batch))
       return { garbage: `NEW acknowledged batch ${frame.batch}, which is not under way` };
@@ -341,7 +347,7 @@ export class OwnerSession implements OldSession {
   #finish(effect: Extract<OldEffect, `end ${string}`>): undefined {
     const word = effect.slice(4);
     const kind = word === "busy" ? "failed" : (word as OldEnd["kind"]);
-    const end: OldEnd = { kind, step: this.#engine.step, reason: this.#engine.reason };
+    const end = this.#ending(kind);
     this.#end ??= end;
     this.#resolveEnded(end);
     if (this.#engine.state === "over") this.#resolveOver();

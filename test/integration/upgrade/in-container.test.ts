@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually, program } from "../harness.js";
 import { ask, load, Upgradable } from "./stage.js";
@@ -99,6 +100,34 @@ for (const [what, { next, reason }] of Object.entries(failures)) {
     await eventually(async () => (await ask(stage.port)) === 3, { what: "generation 3 answers" });
   });
 }
+
+test("what a new generation has accepted is answered, also when the upgrade is rolled back", async () => {
+  const slow = (number: number) => generation(number).replace("env: {", 'env: { SLOW_MS: "1500",');
+  await using stage = await Upgradable.start(slow(1));
+  await stage.server.phase("Running");
+  const fatal = join(stage.server.dir, "fatal");
+  const late = `  late:
+    command: [/bin/sh, -c, "until [ -e ${fatal} ]; do sleep 0.05; done; exit 3"]
+    restart: never
+    readinessProbe: { exec: { command: ["false"] } }
+upgrade:`;
+  const upgrade = stage.upgrade(slow(2).replace("upgrade:", late));
+  const answers: Promise<number | string>[] = [];
+  await eventually(
+    () => {
+      answers.push(ask(stage.port, "/slow"));
+      return stage.said().includes("slow 2");
+    },
+    { what: "a slow request in the new generation", timeoutMs: 20_000 },
+  );
+  writeFileSync(fatal, "");
+  const { code, err } = await upgrade;
+  assert.equal(code, 1, err);
+  assert.match(err, /late failed: exited with code 3/);
+  const seen = await Promise.all(answers);
+  assert.deepEqual([...new Set(seen)].sort(), [1, 2]);
+  await eventually(() => childrenOf(stage.server.initPid()).length === 2, { what: "nothing left of generation 2" });
+});
 
 test("pingora-entry upgrade is busy while another one is under way, or waits for it", async () => {
   await using stage = await Upgradable.start(generation(1));
