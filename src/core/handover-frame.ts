@@ -140,8 +140,8 @@ export const handoverFrameTypes = [
 export const handoverVersions: VersionRange = { min: 1, max: 1 };
 /** No frame has more bytes behind its length. */
 export const maxHandoverFrameBytes = 1024 * 1024;
-/** No OFFER has more sockets. */
-export const socketsPerBatch = 64;
+/** No OFFER has more sockets: as many descriptors as one message carries (SCM_MAX_FD). */
+export const socketsPerBatch = 253;
 /** No handover has more. */
 export const maxOfferedSockets = 65_536;
 /** A text of a frame (a name, an address, a reason) is cut by its sender and refused by its receiver beyond this. */

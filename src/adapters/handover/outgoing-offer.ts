@@ -11,7 +11,7 @@ import { native } from "../native/addon.js";
 import type { Wire } from "./wire.js";
 
 /** Batches that are under way at once: enough that neither side waits for the other. */
-const widest = 32;
+const widest = 8;
 
 /**
  * A quarter of the files that may be open: beyond that number the kernel lets no more descriptors be in flight (ETOOMANYREFS), of all processes

@@ -8,7 +8,7 @@ import { codeOf } from "./error-code.js";
 /** Messages that one turn of the loop takes, so that a busy peer does not starve everything else. */
 const messagesPerTurn = 64;
 /** Descriptors that may wait for the rest of their frame: those of one that is arriving, and of the next. */
-const maxWaiting = 253;
+const maxWaiting = 506;
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ETOOMANYREFS"]);
 const endings = new Set(["EPIPE", "ECONNRESET", "ENOTCONN"]);
 /** shared by all: it is used up before the next call */

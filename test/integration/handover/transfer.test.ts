@@ -5,7 +5,7 @@ import { endOf, isHeld, journalOf, oldAndNew, Peer, quick, removeProgram, sweep 
 afterEach(sweep);
 after(removeProgram);
 
-for (const count of [1, 64, 65, 253, 1000, 5000]) {
+for (const count of [1, 64, 65, 253, 254, 1000, 5000]) {
   test(`a handover of ${count} listeners gives NEW every one of them and ends with NEW as the owner`, async () => {
     const { old, new: candidate, directory } = await oldAndNew({ old: { listeners: count } });
     const offered = await candidate.at("offered");
