@@ -87,7 +87,12 @@ test("decodeHandoverFrame refuses a frame in which a field is missing, of anothe
       for (const value of [null, -1, 1.5, "x".repeat(2_000_000), [[]], {}, true, 2 ** 60])
         assert.throws(() => decodeHandoverFrame(bytesOf({ ...frame, [field]: value })), HandoverFrameError, field);
   }
-  const many = encodeHandoverFrame({ type: "OFFER", batch: 1, batches: 1, sockets: columnsOf(Array(254).fill(socket)) });
+  const many = encodeHandoverFrame({
+    type: "OFFER",
+    batch: 1,
+    batches: 1,
+    sockets: columnsOf(Array(254).fill(socket)),
+  });
   assert.throws(() => decodeHandoverFrame(many.subarray(4)), /from 0 to 253/);
   const offer = JSON.parse(new TextDecoder().decode(encodeHandoverFrame(frames.OFFER).subarray(4)));
   for (const field of Object.keys(offer.sockets))

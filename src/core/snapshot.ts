@@ -22,6 +22,8 @@ export interface ExitView {
   /** the exit code, 128+n for a signal */
   readonly code: number;
   readonly signal?: string;
+  /** by us, at its deadline: not by itself, its stop command or the kernel */
+  readonly killed?: boolean;
   readonly at: number;
 }
 

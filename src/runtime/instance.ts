@@ -154,7 +154,7 @@ export class Instance {
   get reason(): string {
     const { state } = this.#fold;
     if (state.name === "Stopped" && state.by === "request")
-      return state.exit?.signal === "SIGKILL" ? "killed at its deadline" : "stopped";
+      return this.#lastExit?.killed ? "killed at its deadline" : "stopped";
     if (state.name === "Stopped") return exitText(state.exit ?? { code: 0 });
     return "reason" in state ? state.reason : "";
   }
@@ -414,6 +414,7 @@ export class Instance {
     this.#lastExit = {
       code: codeOf(exit),
       ...(exit.signal === undefined ? {} : { signal: exit.signal }),
+      ...(run.stop?.killed ? { killed: true } : {}),
       at: clock.wall(),
     };
     ended(this, {

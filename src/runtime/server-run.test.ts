@@ -98,6 +98,26 @@ test("ServerRun kills at the wave's deadline what ignores SIGTERM, and exits 143
   assert.deepEqual(server.run.store.snapshot.shutdown?.killed, ["b", "a"]);
 });
 
+test("ServerRun calls killed only what it has killed itself", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b")]));
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(1_000);
+  // the kernel, short of memory
+  server.init.end("a/0", { signal: "SIGKILL" });
+  await server.clock.advance(30_000);
+  const ends = server.run.store.snapshot.services.map(({ name, instances: [one] }) => [
+    name,
+    one?.reason,
+    one?.lastExit?.killed,
+  ]);
+  assert.deepEqual(ends, [
+    ["a", "stopped", undefined],
+    ["b", "killed at its deadline", true],
+  ]);
+});
+
 test("ServerRun kills the main process first, and the tree when that does not help", async () => {
   const server = new FakeServer(planOf([serviceSpec("a")]));
   server.init.behaviour = () => "ignore";

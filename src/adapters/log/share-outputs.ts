@@ -1,4 +1,6 @@
-import { boundedWriter } from "./bounded-writer.js";
+import { type BoundedWriter, boundedWriter } from "./bounded-writer.js";
+
+const writers: BoundedWriter[] = [];
 
 /**
  * From here on whatever this process says through process.stdout and process.stderr (console, warnings and last words of Node itself,
@@ -22,11 +24,17 @@ export function shareOutputs(): void {
   }
 }
 
+/** Resolves when what was said this way is written, or `limitMs` later. For whoever ends the process: it does not wait by itself. */
+export async function finishOutputs(limitMs: number): Promise<void> {
+  await Promise.all(writers.map((writer) => writer.finish(limitMs)));
+}
+
 /** Never a terminal: who asks for colours gets none. */
 function writableStream(fd: number): NodeJS.WritableStream {
   // not loaded by a start that says nothing this way
   const { Writable } = process.getBuiltinModule("node:stream");
   const writer = boundedWriter(fd);
+  writers.push(writer);
   const stream = new Writable({
     decodeStrings: true,
     write(bytes: Uint8Array, _encoding, done) {

@@ -120,6 +120,26 @@ for (const kind of ["pipe", "socket"] as const) {
     });
   }
 
+  test(`pingora-entry says what is wrong to another user's ${kind}, all of it`, { skip: needsRoot }, async () => {
+    const [read, write] = outputsOf(kind);
+    try {
+      const wrong = Array.from({ length: 90 }, (_, i) => `s${i}: { comand: [sleep, "1000"] }`).join("\n  ");
+      await using server = startServer(`services:\n  ${wrong}\n`, { ...asNobody, outputs: write });
+      let said = "";
+      const reading = setInterval(() => {
+        said += readNow(read);
+      }, 5);
+      const { code } = await server.exited;
+      clearInterval(reading);
+      said += readNow(read);
+      assert.equal(code, 78, said);
+      assert.match(said, /^pingora-entry: .*90 problems/);
+      for (let i = 0; i < 90; i++) assert.ok(said.includes(`services.s${i}.comand`), `s${i} in ${said}`);
+    } finally {
+      for (const fd of [read, write]) native().close(fd);
+    }
+  });
+
   test(`pingora-entry runs and stops when the ${kind} it writes to is full before it starts`, async () => {
     await withOutputs(kind, { full: true }, async (server) => {
       await server.phase("Running");
