@@ -53,7 +53,10 @@ export async function takePlace(
   }
 
   const journal = handover.journal();
-  const me = identity(plan.release, (journal?.owner.generation ?? 0) + 1);
+  // a supervisor of ours died between becoming owner and its first record
+  const lockFd = init.recovered.held.get(lockName);
+  const before = lockFd === undefined ? undefined : journal?.owner;
+  const me = before ?? identity(plan.release, (journal?.owner.generation ?? 0) + 1);
   const attempt = order === undefined || isDone(journal, order) ? undefined : order;
   for (const from = performance.now(); ; ) {
     if (attempt !== undefined) {
@@ -62,9 +65,9 @@ export async function takePlace(
         return { kind: "place", upgrade: { ...common, me, attempt, session: dialled.session } };
       if (dialled.kind !== "nobody") throw refusal(dialled);
     }
-    const opened = await open(handover, me, box.candidate);
+    const opened = await open(handover, me, box.candidate, lockFd);
     if (opened.kind === "owner") {
-      await init.hold(lockName, opened.owner.lockFd);
+      if (lockFd === undefined) await init.hold(lockName, opened.owner.lockFd);
       return { kind: "place", upgrade: { ...common, me, owner: opened.owner } };
     }
     if (attempt === undefined) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readdirSync, readlinkSync } from "node:fs";
 import { createConnection } from "node:net";
 import { test } from "node:test";
 import { seeded } from "../../fakes/random.js";
@@ -194,4 +195,30 @@ services:
   await load;
   assert.equal(refused, 0);
   assert.ok(commandOf(server.initPid()).includes("pingora-entry"));
+});
+
+test("a supervisor that is killed when it has just become the owner is followed by one that goes on", async () => {
+  // the moment lies between two frames to the init: it is met most of the time, and never harms
+  for (let round = 0; round < 5; round++) {
+    await using server = startServer(config);
+    const init = server.initPid();
+    const holdsLock = () =>
+      readdirSync(`/proc/${init}/fd`).some((fd) => {
+        try {
+          return readlinkSync(`/proc/${init}/fd/${fd}`).endsWith("/owner.lock");
+        } catch {
+          return false;
+        }
+      });
+    const late = performance.now() + 10_000;
+    // without a turn of the loop in between, which would be too late
+    while (!holdsLock() && performance.now() < late);
+    const pid = server.supervisor();
+    assert.ok(pid !== undefined, server.stderr);
+    process.kill(pid, "SIGKILL");
+    const status = await server.phase("Running");
+    assert.equal(status.generation, 1);
+    server.signal("SIGTERM");
+    assert.equal((await server.exited).code, 0, server.stderr);
+  }
 });
