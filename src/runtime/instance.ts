@@ -169,6 +169,11 @@ export class Instance {
     return this.#output !== undefined && this.reason.startsWith(this.#output.of) ? this.#output.text : undefined;
   }
 
+  /** It has run before. */
+  get restarted(): boolean {
+    return this.#serial > 1;
+  }
+
   start(): void {
     this.#dispatch({ kind: "start", now: this.#parts.clock.now() });
   }
@@ -244,7 +249,7 @@ export class Instance {
       this.#sinceWall = this.#parts.clock.wall();
       void this.#timer.close();
     }
-    if (act === "spawn") this.#spawn(before);
+    if (act === "spawn") this.#spawn();
     this.#parts.changed(this, before.state.name);
     if (act === "stop" && this.#run !== undefined) void this.#stopRun(this.#run);
     if (fold.state.name === "Backoff") this.#wait(fold.state.until);
@@ -259,9 +264,9 @@ export class Instance {
     });
   }
 
-  #spawn(before: InstanceFold): void {
+  #spawn(): void {
     this.#serial += 1;
-    if (before.state.name === "Backoff" || before.state.name === "Stopping") this.#restarts += 1;
+    if (this.restarted) this.#restarts += 1;
     this.#deadline.clear();
     this.healthy = false;
     const run: Run = {

@@ -229,6 +229,19 @@ test("ServerRun restarts with back-off and ends with the service's code when the
   assert.equal(server.exitCode, 3);
 });
 
+test("ServerRun counts what an operator starts again, also a oneshot that was done", async () => {
+  const server = new FakeServer(planOf([serviceSpec("migrate", { type: "oneshot" }), serviceSpec("web")]));
+  await server.begin();
+  server.init.end("migrate/0", { code: 0 });
+  await settle();
+  const restarted = server.run.control.restartService("migrate");
+  await settle();
+  server.init.end("migrate/0", { code: 0 });
+  await restarted;
+  const migrate = server.run.store.snapshot.services.find(({ name }) => name === "migrate");
+  assert.deepEqual([migrate?.restartsByReason, migrate?.instances[0]?.restarts], [{ request: 1 }, 1]);
+});
+
 test("ServerRun is not ready while a required service restarts", async () => {
   const server = new FakeServer(planOf([serviceSpec("a")]));
   await server.begin();

@@ -14,7 +14,9 @@ export function serviceControl(services: ServiceSet, stopping: () => boolean, go
       action === "stop"
         ? view?.state === "Stopped" || view?.state === "Failed"
         : view?.state !== "Failed" && view?.state !== "Backoff";
-    if (!reached) throw new EntryError("failed", `cannot ${action} "${name}": it is ${view?.state}, ${view?.reason}`);
+    if (reached) return;
+    const reason = view?.reason || "another request came in between";
+    throw new EntryError("failed", `cannot ${action} "${name}": it is ${view?.state}, ${reason}`);
   };
   return {
     startService: (name) => operate(name, "start"),

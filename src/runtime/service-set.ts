@@ -304,8 +304,7 @@ export class ServiceSet {
         reason: instance.reason,
         ...(instance.output === undefined ? {} : { output: instance.output }),
       });
-      if (state.name === "Starting" && (before === "Backoff" || before === "Stopping"))
-        this.#countRestart(member, before, instance);
+      if (state.name === "Starting" && instance.restarted) this.#countRestart(member, before, instance);
     }
     if (member.excused && !this.#candidate && !member.yielded && isReady(member)) member.excused = false;
     this.#parts.changed();
@@ -315,7 +314,7 @@ export class ServiceSet {
   }
 
   #countRestart(member: Member, before: string, instance: Instance): void {
-    const kind = before === "Stopping" ? "request" : instance.reason.includes(" probe: ") ? "probe" : "exit";
+    const kind = before !== "Backoff" ? "request" : instance.reason.includes(" probe: ") ? "probe" : "exit";
     member.restartsByReason.set(kind, (member.restartsByReason.get(kind) ?? 0) + 1);
   }
 

@@ -36,6 +36,7 @@ void report_hello(struct line *line, unsigned restarts)
     report->step = WELCOME;
     report->sync_at = 0;
     report->ready = false;
+    report->orphans_told = report->orphans_next = 0; /* to the one before */
     inbox_send_again(&line->inbox);
     children_owe_nothing(line_slot(line));
     forget_lines_over(line);

@@ -60,7 +60,7 @@ function problems(value: unknown, rule: Schema, path = "$"): string[] {
 }
 
 /** Every field there is: the compiler refuses this when one is added to the snapshot and not here. */
-const exit: Required<ExitView> = { code: 137, signal: "SIGKILL", at: 5 };
+const exit: Required<ExitView> = { code: 137, signal: "SIGKILL", killed: true, at: 5 };
 const instance: Required<InstanceView> = {
   id: "web/0",
   state: "Backoff",

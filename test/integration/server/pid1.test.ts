@@ -45,4 +45,8 @@ services:
   await eventually(async () => (await server.status())?.orphansReaped === 10, { what: "10 reaped orphans" });
   assert.equal(childrenOf(server.initPid()).length, 2);
   assert.equal(descendantsOf(server.initPid()).length, 2);
+  const first = server.supervisor() ?? 0;
+  process.kill(first, "SIGKILL");
+  await eventually(async () => (await server.status())?.supervisorRestarts === 1);
+  await eventually(async () => (await server.status())?.orphansReaped === 10, { what: "the same count again" });
 });
