@@ -20,12 +20,19 @@ export async function openListeners(
   // the first that cannot be had decides: nobody is to wait for the others' further tries
   const decided = new AbortController();
   const either = AbortSignal.any([signal, decided.signal]);
+  // one after the other, for the channel takes no more than a thousand at once
+  let held: Promise<unknown> = Promise.resolve();
+  const hold = (name: string, fd: number): Promise<void> => {
+    const turn = held.then(() => init.hold(heldName(name), fd));
+    held = turn.catch(() => {});
+    return turn;
+  };
   const open = async (spec: ListenerSpec): Promise<BoundListener> => {
     const fd = init.recovered.held.get(heldName(spec.name));
     if (fd !== undefined) return sockets.adopt(spec, fd);
     const taken = inherited.get(spec.name);
     const bound = taken === undefined ? await sockets.bind(spec, either) : sockets.adopt(spec, taken);
-    await init.hold(heldName(spec.name), bound.fd);
+    await hold(spec.name, bound.fd);
     return bound;
   };
   const results = await Promise.allSettled(

@@ -44,13 +44,24 @@ export interface SpawnSpec {
   /** a session of its own (the default for services); false: the init's session, own process group */
   readonly newSession: boolean;
   readonly tty: boolean;
-  /** fd number in the child -> fd of this process, which stays open here. 0: /dev/null unless given; 1, 2: the init's unless given */
-  readonly fds: readonly { readonly target: number; readonly fd: number }[];
+  /** 0: /dev/null unless given; 1, 2: the init's unless given */
+  readonly fds: readonly SpawnFd[];
+}
+
+/** fd number in the child -> fd of this process, which stays open here */
+export interface SpawnFd {
+  readonly target: number;
+  readonly fd: number;
+  /** the init has it by this name (`hold`) and need not be sent it again: of those there may be thousands, of others 64 */
+  readonly held?: string;
 }
 
 export type SpawnResult =
   | { readonly ok: true; readonly pid: number }
-  /** `stage`: what failed (fork, user, cwd, exec, ...); `errno` by name */
+  /**
+   * `stage`: what failed (fork, user, cwd, exec, ...); `errno` by name. `held`: ENOENT, nothing is held by a name; ENOTSUP, too many
+   * descriptors for an init of an older release, which has to be sent all of them
+   */
   | { readonly ok: false; readonly stage: string; readonly errno: string };
 
 export interface ResourceUsage {

@@ -1,15 +1,18 @@
-import type { ProcessSpec, ResourceLimit, ServiceSpec } from "../core/plan.js";
+import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
 import { exitText } from "../core/service-state.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
+import { heldName } from "./listener-set.js";
 import type { BoundListener, ExitStatus, Init, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
+import { spawnFailure } from "./spawn-failure.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly pidEnv: readonly string[];
-  readonly fds: readonly { readonly target: number; readonly fd: number }[];
+  /** `listener`: whose descriptor it is, which the init holds, too */
+  readonly fds: readonly { readonly target: number; readonly fd: number; readonly listener: string }[];
   /** how the process is made to accept nothing more without ending: a signal to its whole tree */
   readonly drain?: { readonly signal: string; readonly listeners: readonly string[]; readonly complete: boolean };
 }
@@ -126,7 +129,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       // a lost channel is told by its own event
       for (const { name, fd } of wired.kept) init.hold(name, fd).catch(() => {});
       expectExit(id, receive);
-      const result = await init.spawn(id, {
+      const spawn: SpawnSpec = {
         ...spawnContext(spec),
         argv: passed.argv,
         env,
@@ -137,16 +140,16 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         limits: spec.limits,
         newSession: true,
         tty: spec.tty,
-        fds: [...passed.fds, ...wired.fds],
-      });
+        fds: [
+          ...passed.fds.map(({ target, fd, listener }) => ({ target, fd, held: heldName(listener) })),
+          ...wired.fds,
+        ],
+      };
+      const result = await init.spawn(id, spawn);
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
-      if (result.stage === "rlimit") {
-        const reason = limitFailure(spec.limits, result.errno, world.hardLimit);
-        return { ok: false, reason, code: 126, permanent: false };
-      }
-      return { ok: false, ...spawnFailure(result.stage, result.errno, spec.command[0] ?? "", spec.workingDirectory) };
+      return { ok: false, ...spawnFailure(result, spawn, world.hardLimit) };
     },
     resume(id, _pid, receive) {
       expectExit(id, receive);
@@ -162,11 +165,10 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         const ended = new Promise<string | undefined>((resolve) =>
           exits.expect(ownId, ({ status }) => resolve(commandFailure(status))),
         );
-        const result = known === undefined ? await init.spawn(ownId, stopSpawn(companion(command))) : undefined;
-        if (result?.ok === false) {
-          const { workingDirectory } = spec;
-          failure = spawnFailure(result.stage, result.errno, command[0] ?? "", workingDirectory).reason;
-        } else {
+        const spawn = stopSpawn(companion(command));
+        const result = known === undefined ? await init.spawn(ownId, spawn) : undefined;
+        if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit).reason;
+        else {
           const gaveUp = new Promise<undefined>((resolve) => {
             if (signal.aborted) resolve(undefined);
             else signal.addEventListener("abort", () => resolve(undefined), { once: true });
@@ -226,52 +228,4 @@ function mergeEnv(
     if (!ownVariables.test(name) || own[name] !== undefined) merged[name] = value;
   }
   return merged;
-}
-
-const spawnErrors: Readonly<Record<string, string>> = {
-  ENOENT: "not found, or the interpreter that its first line names is not",
-  EACCES: "permission denied",
-  ENOEXEC: "not an executable format",
-  ENOTDIR: "a part of the path is no directory",
-  E2BIG: "arguments and environment are too long",
-  EPERM: "not permitted",
-  EAGAIN: "no more processes allowed (limit nproc or the container's pids limit)",
-  ENOMEM: "out of memory",
-};
-
-function limitFailure(
-  limits: readonly ResourceLimit[],
-  errno: string,
-  hardLimit: ProcessWorld["hardLimit"] = () => undefined,
-): string {
-  for (const { resource, hard } of limits) {
-    const most = hardLimit(resource);
-    if (most !== undefined && (hard === -1 || hard > most))
-      return `cannot set the limit ${resource} to ${hard === -1 ? "unlimited" : hard}: the container's hard limit is ${most}`;
-  }
-  const all = limits.map(({ resource, hard }) => `${resource} ${hard === -1 ? "unlimited" : hard}`).join(", ");
-  return `cannot set a limit (${all}): ${spawnErrors[errno] ?? errno}`;
-}
-
-/** what may pass by itself */
-const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
-
-function spawnFailure(
-  stage: string,
-  errno: string,
-  file: string,
-  workingDirectory: string | undefined,
-): { readonly reason: string; readonly code: number; readonly permanent: boolean } {
-  const words = spawnErrors[errno] ?? errno;
-  if (stage === "exec") {
-    const permanent = Object.hasOwn(spawnErrors, errno) && !transient.includes(errno);
-    return { reason: `cannot execute "${file}": ${words}`, code: errno === "ENOENT" ? 127 : 126, permanent };
-  }
-  const what =
-    stage === "cwd"
-      ? `change to directory "${workingDirectory}"`
-      : stage === "fork"
-        ? "start a process"
-        : `set ${stage}`;
-  return { reason: `cannot ${what}: ${words}`, code: 126, permanent: false };
 }

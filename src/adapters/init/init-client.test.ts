@@ -202,6 +202,38 @@ test("spawn resolves with stage and errno when the init or the spec fails", asyn
   });
 });
 
+test("spawn names what the init holds, and sends it to an init of an older release, which knows no names", async () => {
+  const { init, fake } = await connected();
+  const fd = openSync("/dev/null", "r");
+  closing.push(() => closeSync(fd));
+  const many = Array.from({ length: 1000 }, (_, index) => ({ target: 5 + index, fd: 1000 + index, held: `l${index}` }));
+  const own = { target: 4, fd };
+  const fdFields = () => fake.seen.at(-1)?.fields.filter((field) => /^(fd|held)=/.test(field));
+  const named = init.spawn("new", { ...spec, fds: [own, ...many] });
+  await eventually(() => fake.seen.length === 2);
+  assert.deepEqual(fdFields(), ["fd=4:0", ...many.map(({ target, held }) => `held=${target}:${held}`)]);
+  assert.equal(fake.seen[1]?.fds.length, 1);
+  fake.say("SPAWNED", ["new", "77"]);
+  assert.deepEqual(await named, { ok: true, pid: 77 });
+  const sent = init.spawn("old", { ...spec, fds: [{ target: 3, fd, held: "http" }, own] });
+  await eventually(() => fake.seen.length === 3);
+  assert.deepEqual(fdFields(), ["held=3:http", "fd=4:0"]);
+  fake.say("SPAWN-FAILED", ["old", "field", "22"]);
+  await eventually(() => fake.seen.length === 4);
+  assert.deepEqual(fdFields(), ["fd=3:0", "fd=4:0"]);
+  fake.say("SPAWNED", ["old", "78"]);
+  assert.deepEqual(await sent, { ok: true, pid: 78 });
+  const tooMany = init.spawn("many", { ...spec, fds: many });
+  await eventually(() => fake.seen.length === 5);
+  fake.say("SPAWN-FAILED", ["many", "field", "22"]);
+  assert.deepEqual(await tooMany, { ok: false, stage: "held", errno: "ENOTSUP" });
+  // nothing is held: whatever field that was, it is not this one
+  const other = init.spawn("other", { ...spec, fds: [own] });
+  fake.say("SPAWN-FAILED", ["other", "field", "22"]);
+  assert.deepEqual(await other, { ok: false, stage: "field", errno: "EINVAL" });
+  for (const frame of fake.seen) for (const copy of frame.fds) closeSync(copy);
+});
+
 test("spawn travels in a memfd when its environment is large", async () => {
   const { init, fake } = await connected();
   const fd = openSync("/dev/null", "r");

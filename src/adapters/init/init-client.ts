@@ -92,7 +92,15 @@ export class InitClient implements Init {
 
   async spawn(id: string, spec: SpawnSpec): Promise<SpawnResult> {
     if (this.#spawns.has(id)) throw new Error(`two processes with the id ${id}`);
-    const { fields, fds } = spawnRequest(id, spec);
+    const result = await this.#spawn(id, spawnRequest(id, spec, true));
+    const unknownKey = !result.ok && result.stage === "field";
+    if (!unknownKey || spec.fds.every(({ held }) => held === undefined)) return result;
+    // An init of an older release knows no held=, and has done nothing. Asked each time: another may have taken its place.
+    const sent = spawnRequest(id, spec, false);
+    return sent.fds.length > maxFrameFds ? { ok: false, stage: "held", errno: "ENOTSUP" } : this.#spawn(id, sent);
+  }
+
+  async #spawn(id: string, { fields, fds }: ReturnType<typeof spawnRequest>): Promise<SpawnResult> {
     if (fds.length > maxFrameFds) return { ok: false, stage: "fd", errno: "EMFILE" };
     const bytes = execFrame("SPAWN", fields);
     if (!Buffer.isBuffer(bytes)) return bytes;

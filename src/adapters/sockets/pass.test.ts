@@ -35,11 +35,11 @@ test("passListeners numbers systemd's from 3 without a gap when other convention
     env: { LISTEN_FDS: "2", LISTEN_FDNAMES: "a:b", NGINX: "5;", E_FD: "6", E_FD_ADDR: "[::]:8104" },
     pidEnv: ["LISTEN_PID"],
     fds: [
-      { target: 3, fd: 20 },
-      { target: 5, fd: 21 },
-      { target: 4, fd: 22 },
-      { target: 0, fd: 23 },
-      { target: 6, fd: 24 },
+      { target: 3, fd: 20, listener: "a" },
+      { target: 5, fd: 21, listener: "n" },
+      { target: 4, fd: 22, listener: "b" },
+      { target: 0, fd: 23, listener: "i" },
+      { target: 6, fd: 24, listener: "e" },
     ],
   });
 });
@@ -61,9 +61,9 @@ test("passListeners tells the library of what is adopted, before those that the 
     },
     pidEnv: ["LISTEN_PID"],
     fds: [
-      { target: 230, fd: 9 },
-      { target: 3, fd: 10 },
-      { target: 231, fd: 11 },
+      { target: 230, fd: 9, listener: "a" },
+      { target: 3, fd: 10, listener: "s" },
+      { target: 231, fd: 11, listener: "u" },
     ],
     drain: { signal: "SIGURG", listeners: ["a", "u"], complete: false },
   });
@@ -113,8 +113,8 @@ test("passListeners fills placeholders in argv and env when they name a listener
 test("passListeners passes by numbers that are taken when it may, and refuses when systemd's would not be in a row", () => {
   const taken = { taken: [4] };
   assert.deepEqual(passListeners([], {}, [listener("a", 9), listener("b", 10, "nginx")], taken).fds, [
-    { target: 3, fd: 9 },
-    { target: 5, fd: 10 },
+    { target: 3, fd: 9, listener: "a" },
+    { target: 5, fd: 10, listener: "b" },
   ]);
   assert.throws(() => passListeners([], {}, [listener("a", 9), listener("b", 10)], taken), EntryError);
 });

@@ -10,8 +10,8 @@ export interface Passed {
   readonly env: Readonly<Record<string, string>>;
   /** variables that get the pid of the process itself */
   readonly pidEnv: readonly string[];
-  /** number in the service -> our descriptor, which stays open here */
-  readonly fds: readonly { readonly target: number; readonly fd: number }[];
+  /** number in the service -> our descriptor, which stays open here, of this listener */
+  readonly fds: readonly { readonly target: number; readonly fd: number; readonly listener: string }[];
   /** how the process is made to accept nothing more without ending; absent when it cannot be */
   readonly drain?: DrainWay;
 }
@@ -68,7 +68,7 @@ export function passListeners(
     argv: filledArgv,
     env: { ...Object.fromEntries(filledEnv), ...announced },
     pidEnv: "LISTEN_FDS" in announced ? ["LISTEN_PID"] : [],
-    fds: listeners.map(({ spec, fd }) => ({ target: targets.get(spec.name) ?? firstFd, fd })),
+    fds: listeners.map(({ spec, fd }) => ({ target: targets.get(spec.name) ?? firstFd, fd, listener: spec.name })),
     ...(drain === undefined ? {} : { drain }),
   };
 }

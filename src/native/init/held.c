@@ -48,6 +48,12 @@ bool held_put(int line, enum held_kind kind, const char *name, int fd)
     return true;
 }
 
+int held_fd(int line, enum held_kind kind, const char *name)
+{
+    int slot = find(line, kind, name);
+    return slot < 0 ? -1 : tables[line].slots[slot].fd;
+}
+
 static void drop(int line, int slot)
 {
     close(tables[line].slots[slot].fd);

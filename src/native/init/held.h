@@ -22,6 +22,9 @@ struct held {
 /* Takes `fd` over; one of that name is closed. False when the table is full: `fd` is still the caller's. */
 bool held_put(int line, enum held_kind kind, const char *name, int fd);
 
+/* The descriptor of that name, which stays the table's; -1 when nothing has it. */
+int held_fd(int line, enum held_kind kind, const char *name);
+
 /* Closes what has that name; nothing happens when nothing has. */
 void held_drop(int line, enum held_kind kind, const char *name);
 

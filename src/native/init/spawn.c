@@ -17,6 +17,7 @@
 #include "children.h"
 #include "early.h"
 #include "execute.h"
+#include "held.h"
 #include "number.h"
 #include "spawn_order.h"
 #include "state.h"
@@ -102,7 +103,18 @@ static int move_above(int fd, int highest)
     fail("fd");
 }
 
-static void place_fds(const struct spawn_order *order, const int fds[])
+static int source_of(const struct order_fd *placed, const int fds[], int line)
+{
+    if (placed->held == NULL)
+        return fds[placed->index];
+    int fd = held_fd(line, HELD_SOCKET, placed->held);
+    if (fd >= 0)
+        return fd;
+    errno = ENOENT;
+    fail("held");
+}
+
+static void place_fds(const struct spawn_order *order, const int fds[], int line)
 {
     int highest = STDERR_FILENO;
     bool stdin_given = order->tty;
@@ -116,7 +128,7 @@ static void place_fds(const struct spawn_order *order, const int fds[])
     failure_pipe = move_above(failure_pipe, highest);
     int moved[ORDER_MOST_FDS];
     for (size_t i = 0; i < order->fd_count; i++)
-        moved[i] = move_above(fds[order->fds[i].index], highest);
+        moved[i] = move_above(source_of(&order->fds[i], fds, line), highest);
     for (size_t i = 0; i < order->fd_count; i++)
         if (dup2(moved[i], order->fds[i].target) < 0)
             fail("fd");
@@ -231,10 +243,10 @@ static char **environment_of(const struct spawn_order *order, const char *id)
     return environment;
 }
 
-static _Noreturn void be_child(const struct spawn_order *order, const char *id, const int fds[], enum terminal_way way, pid_t init)
+static _Noreturn void be_child(const struct spawn_order *order, const char *id, const int fds[], int line, enum terminal_way way, pid_t init)
 {
     take_place(order, way);
-    place_fds(order, fds);
+    place_fds(order, fds, line);
     set_limits(order);
     set_identity(order);
     if (order->cwd != NULL && chdir(order->cwd) < 0)
@@ -278,7 +290,7 @@ int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count,
     pid_t pid = fork();
     if (pid == 0) {
         failure_pipe = ends[1];
-        be_child(&order, id, fds, way, init);
+        be_child(&order, id, fds, line, way, init);
     }
     int error = errno;
     close(ends[1]);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "spawn_order.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "number.h"
@@ -40,17 +41,36 @@ static bool read_boolean(const char *value, bool *flag)
     return (value[0] == '0' || value[0] == '1') && value[1] == '\0';
 }
 
-static bool read_fd(struct spawn_order *order, const char *value, size_t fds)
+/* One more descriptor for the target at *value, which moves behind it; NULL when there cannot be one. */
+static struct order_fd *add_fd(struct spawn_order *order, const char **value)
 {
-    int64_t target, index;
-    if (order->fd_count == ORDER_MOST_FDS || fds == 0 || !part(&value, ':', 0, ORDER_HIGHEST_TARGET, &target) ||
-        !number_parse(value, 0, (int64_t)fds - 1, &index))
-        return false;
+    int64_t target;
+    if (order->fd_count == ORDER_MOST_FDS || !part(value, ':', 0, ORDER_HIGHEST_TARGET, &target))
+        return NULL;
     for (size_t i = 0; i < order->fd_count; i++)
         if (order->fds[i].target == (int)target)
-            return false;
-    order->fds[order->fd_count].target = (int)target;
-    order->fds[order->fd_count++].index = (int)index;
+            return NULL;
+    struct order_fd *added = &order->fds[order->fd_count++];
+    *added = (struct order_fd){.target = (int)target};
+    return added;
+}
+
+static bool read_fd(struct spawn_order *order, const char *value, size_t fds)
+{
+    int64_t index;
+    struct order_fd *added = add_fd(order, &value);
+    if (added == NULL || fds == 0 || !number_parse(value, 0, (int64_t)fds - 1, &index))
+        return false;
+    added->index = (int)index;
+    return true;
+}
+
+static bool read_held(struct spawn_order *order, const char *value)
+{
+    struct order_fd *added = add_fd(order, &value);
+    if (added == NULL || value[0] == '\0' || strlen(value) > HELD_LONGEST_NAME)
+        return false;
+    added->held = value;
     return true;
 }
 
@@ -128,6 +148,8 @@ static const char *read_field(struct spawn_order *order, const char *field, size
         return read_boolean(value, &order->tty) ? NULL : "tty";
     if ((value = spawn_order_value(field, "fd")) != NULL)
         return read_fd(order, value, fds) ? NULL : "fd";
+    if ((value = spawn_order_value(field, "held")) != NULL)
+        return read_held(order, value) ? NULL : "held";
     if ((value = spawn_order_value(field, "rlimit")) != NULL)
         return read_limit(order, value) ? NULL : "rlimit";
     if ((value = spawn_order_value(field, "umask")) != NULL)
@@ -163,7 +185,7 @@ static const char *read_field(struct spawn_order *order, const char *field, size
 
 const char *spawn_order_read(struct frame *frame, size_t fds, struct spawn_order *order)
 {
-    memset(order, 0, sizeof *order);
+    memset(order, 0, offsetof(struct spawn_order, fds));
     order->session = true;
     order->fields = *frame;
     for (const char *field; (field = frame_take(frame)) != NULL;) {

@@ -67,9 +67,23 @@ int spawn(const char *id, struct frame *frame, const int fds[], size_t fd_count,
     }
     if (arguments != order.argument_count || elements != order.environment_count || order.argument_count == 0)
         abort();
-    for (size_t i = 0; i < order.fd_count; i++)
-        if (order.fds[i].index < 0 || (size_t)order.fds[i].index >= fd_count || order.fds[i].target < 0)
+    for (size_t i = 0; i < order.fd_count; i++) {
+        const struct order_fd *placed = &order.fds[i];
+        if (placed->target < 0 || placed->target > ORDER_HIGHEST_TARGET)
             abort();
+        for (size_t j = 0; j < i; j++)
+            if (order.fds[j].target == placed->target)
+                abort();
+        if (placed->held == NULL) {
+            if (placed->index < 0 || (size_t)placed->index >= fd_count)
+                abort();
+            continue;
+        }
+        /* as the child does it: what is found is open, and of this line */
+        int held = held_fd(line, HELD_SOCKET, placed->held);
+        if (placed->held[0] == '\0' || strlen(placed->held) > HELD_LONGEST_NAME || (held >= 0 && fcntl(held, F_GETFD) < 0))
+            abort();
+    }
     return children_add(id, next_pid++, -1, line, supervisor);
 }
 

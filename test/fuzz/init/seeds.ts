@@ -41,6 +41,14 @@ export const orderSeeds: readonly Buffer[] = [
     step(0, "RELEASE\0a\0"),
   ]),
   Buffer.concat([
+    step(1, "HOLD\0a\0"),
+    step(1, "SPAWN\0web.1\0held=3:a\0fd=4:0\0held=5:a\0a=sh\0"),
+    step(0, "RELEASE\0a\0"),
+    step(0, "SPAWN\0web.2\0held=3:a\0a=sh\0"),
+    step(0, "SPAWN\0web.3\0held=3:a\0held=3:b\0a=sh\0"),
+    step(0, "SPAWN\0web.4\0held=3:\0a=sh\0"),
+  ]),
+  Buffer.concat([
     step(0, "READY\0"),
     step(6, 14),
     step(6, 1),

@@ -154,6 +154,88 @@ test("SPAWN passes descriptors at their numbers and no other", { skip }, async (
   assert.ok(Number(port) > 0);
 });
 
+test("SPAWN passes what is held by name beside what comes on the frame, at numbers that cross", { skip }, async () => {
+  const stage = await Stage.open();
+  const supervisor = await stage.supervisor();
+  await supervisor.greet();
+  for (const name of ["a", "b", "out"]) supervisor.order("pipe", name);
+  supervisor.send("HOLD", ["pipe:a"], ["a.w"]);
+  // not waited for: orders are obeyed in order
+  await supervisor.spawn(
+    "held",
+    ["sh", "-c", "ls /proc/$$/fd; echo A >&4; echo B >&3; echo A >/proc/$$/fd/20"],
+    ["held=4:pipe:a", "fd=3:0", "fd=1:1", "held=20:pipe:a"],
+    ["b.w", "out.w"],
+  );
+  for (const name of ["a.w", "b.w", "out.w"]) supervisor.order("drop", name);
+  await supervisor.next("EXITED", "held");
+  assert.equal(await supervisor.read("out.r"), "0\n1\n2\n20\n3\n4\n");
+  assert.equal(await supervisor.read("b.r"), "B\n");
+  supervisor.send("RELEASE", ["pipe:a"]);
+  assert.equal(await supervisor.read("a.r"), "A\nA\n");
+});
+
+test("SPAWN-FAILED says held when nothing of that name is held, the name is none, or a number is given twice", {
+  skip,
+}, async () => {
+  const stage = await Stage.open();
+  const supervisor = await stage.supervisor();
+  await supervisor.greet();
+  supervisor.order("pipe", "p");
+  supervisor.order("memfd", "text", "x");
+  supervisor.send("HOLD", ["gone"], ["p.r"]);
+  supervisor.send("RELEASE", ["gone"]);
+  supervisor.send("HOLD", ["there"], ["p.r"]);
+  supervisor.send("STATE", ["state"], ["text"]);
+  const cases: [string[], number][] = [
+    [["held=3:gone"], 2],
+    [["held=3:state"], 2],
+    [["held=3:there", "held=4:gone"], 2],
+    [["held=3:"], 22],
+    [["held=x:there"], 22],
+    [["held=65536:there"], 22],
+    [[`held=3:${"n".repeat(256)}`], 22],
+    [["held=3:there", "held=3:there"], 22],
+    [["fd=3:0", "held=3:there"], 22],
+  ];
+  for (const [index, [fields, errno]] of cases.entries()) {
+    supervisor.send("SPAWN", [`bad${index}`, ...fields, "a=true"], ["p.w"]);
+    const failed = await supervisor.next("SPAWN-FAILED", `bad${index}`);
+    assert.deepEqual(failed.fields.slice(1), ["held", `${errno}`], fields.join(" "));
+  }
+  await supervisor.spawn("good", ["sleep", "100"], ["held=3:there"]);
+});
+
+test("SPAWN passes thousands of held descriptors to a program with the limit that the init was given", {
+  skip,
+}, async () => {
+  const count = 2000;
+  const stage = await Stage.open(["run"], { under: ["prlimit", "--nofile=2048:8192"] });
+  const supervisor = await stage.supervisor();
+  await supervisor.greet();
+  supervisor.order("listen", "web");
+  await supervisor.line("made");
+  supervisor.order("pipe", "out");
+  const fields: string[] = ["fd=1:0"];
+  for (let i = 0; i < count; i++) {
+    supervisor.send("HOLD", [`listener:${i}`], ["web"]);
+    fields.push(`held=${i + 3}:listener:${i}`);
+  }
+  await eventually(
+    () => supervisor.frames.filter((frame) => frame.verb === "HELD").length === count,
+    "all are held",
+    60_000,
+  );
+  const script =
+    "exec 2>/dev/null; ls /proc/$$/fd | wc -l; readlink /proc/$$/fd/* | sort -u | grep -c socket; ulimit -Sn; ulimit -Hn";
+  const argv = [`e=PATH=${process.env.PATH}`, "a=sh", "a=-c", `a=${script}`];
+  supervisor.big("big", "SPAWN", ["many", ...fields, ...argv], ["out.w"]);
+  await supervisor.next("SPAWNED", "many");
+  supervisor.order("drop", "out.w");
+  await supervisor.next("EXITED", "many");
+  assert.equal(await supervisor.read("out.r"), `${count + 3}\n1\n2048\n8192\n`);
+});
+
 test("a descriptor that was passed is closed in the init when the frame is done", { skip }, async () => {
   const stage = await Stage.open();
   const supervisor = await stage.supervisor();

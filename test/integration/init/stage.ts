@@ -100,10 +100,12 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly program?: string;
   readonly stdin?: "pipe" | "ignore";
+  /** a program that execs it: prlimit */
+  readonly under?: readonly string[];
 }
 
 export function run(args: readonly string[], options: RunOptions = {}): Running {
-  const argv = [...(options.pid1 ? (asPid1 ?? []) : []), options.program ?? binary, ...args];
+  const argv = [...(options.under ?? []), ...(options.pid1 ? (asPid1 ?? []) : []), options.program ?? binary, ...args];
   const child = spawn(argv[0] ?? "", argv.slice(1), {
     env: cleanEnv(options.env),
     cwd: options.cwd,
