@@ -87,7 +87,8 @@ export class DrainWatch {
       }
     }
     this.#tally.end(watched, how, moved, [...this.#watched.values()]);
-    for (const listener of watched.listeners) this.#report(listener);
+    const own = new Set(watched.listeners);
+    for (const view of this.views) if (view.done && own.has(view.listener)) this.#report(view);
     changed();
   }
 
@@ -161,10 +162,7 @@ export class DrainWatch {
     return costMs;
   }
 
-  #report(listener: string): void {
-    const view = this.views.find((each) => each.listener === listener);
-    if (view === undefined || !view.done) return;
-    const { drained, cut, killed, seconds, exact } = view;
+  #report({ listener, drained, cut, killed, seconds, exact }: DrainView): void {
     const level = cut > 0 ? "warn" : drained > 0 ? "info" : "debug";
     this.#parts.log[level](`listener ${listener}: ${drained} connections drained, ${cut} cut, in ${seconds} s`, {
       listener,

@@ -499,6 +499,17 @@ function descriptors(): number {
   return Number(readFileSync("/proc/self/status", "utf8").match(/FDSize:\s+(\d+)/)?.[1]);
 }
 
+test("a request is sent after thousands of notes, as when all that is held is released", async () => {
+  const { init, fake } = await connected();
+  const releases = Array.from({ length: 5000 }, (_, index) => `RELEASE listener:${index}`);
+  for (const line of releases) init.release(line.slice("RELEASE ".length));
+  const signalled = init.signal("web", "SIGTERM", "child");
+  await eventually(() => fake.seen.length === 5002);
+  assert.deepEqual(fake.lines().slice(1), [...releases, "SIGNAL 1 web 15 child"]);
+  fake.say("SIGNALLED", ["1", "1"]);
+  assert.equal(await signalled, 1);
+});
+
 test("what an init does not read is queued in order, bounded, and newest notes replace older ones", async () => {
   const addon = native();
   const [ours, theirs] = addon.socketpair(addon.constants.SOCK_SEQPACKET);

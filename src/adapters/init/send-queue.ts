@@ -19,8 +19,8 @@ export interface OutgoingFrame {
  */
 export type SendResult = "sent" | "full" | "busy" | "starved";
 
-/** What an init that does not read may cost us. Notes are few by nature; requests are refused beyond this. */
-export const maxQueuedFrames = 1024;
+/** What an init that does not read may cost us. Notes are bounded by nature (one for each name); requests are refused beyond this. */
+export const maxQueuedRequests = 1024;
 export const maxQueuedBytes = 16 * 1024 * 1024;
 
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ETOOMANYREFS"]);
@@ -62,6 +62,7 @@ export function transmit(channel: number, frame: OutgoingFrame, memory: MemoryMa
 export class SendQueue {
   #frames: OutgoingFrame[] = [];
   #bytes = 0;
+  #requests = 0;
 
   get empty(): boolean {
     return this.#frames.length === 0;
@@ -75,15 +76,20 @@ export class SendQueue {
   add(frame: OutgoingFrame): void {
     const size = sizeOf(frame);
     if (frame.note === undefined) {
-      if (this.#frames.length >= maxQueuedFrames || this.#bytes + size > maxQueuedBytes) {
+      if (this.#requests >= maxQueuedRequests || this.#bytes + size > maxQueuedBytes) {
         throw new EntryError(
           "os",
-          `cannot send ${frame.verb} to the init: it has not read its channel for ${this.#frames.length} messages, it must run`,
+          `cannot send ${frame.verb} to the init: it has not read its channel for ${this.#requests} messages, it must run`,
         );
       }
     } else this.#dropOlder(frame.note);
     this.#frames.push({ ...frame, fds: copies(frame.fds) });
-    this.#bytes += size;
+    this.#count(frame, 1);
+  }
+
+  #count(frame: OutgoingFrame, sign: 1 | -1): void {
+    this.#bytes += sign * sizeOf(frame);
+    if (frame.note === undefined) this.#requests += sign;
   }
 
   #dropOlder(note: string): void {
@@ -103,9 +109,9 @@ export class SendQueue {
   shiftTo(other: SendQueue): void {
     const frame = this.#frames.shift();
     if (frame === undefined) return;
-    this.#bytes -= sizeOf(frame);
+    this.#count(frame, -1);
     other.#frames.push(frame);
-    other.#bytes += sizeOf(frame);
+    other.#count(frame, 1);
   }
 
   /** drops every frame of this note: a newer one is on its way */
@@ -120,7 +126,7 @@ export class SendQueue {
   #remove(at: number): void {
     const [frame] = this.#frames.splice(at, 1);
     if (frame === undefined) return;
-    this.#bytes -= sizeOf(frame);
+    this.#count(frame, -1);
     for (const fd of frame.fds) native().close(fd);
   }
 }

@@ -80,6 +80,15 @@ for (const count of [200, 1000]) {
   });
 }
 
+test("a stop with 3000 listeners ends in time and by one supervisor", async () => {
+  const short = configuration(numbered(3000)).replace("gracePeriodSeconds: 10", "gracePeriodSeconds: 4");
+  await using server = startServer(short, { under: ["prlimit", "--nofile=4096:8192"] });
+  await server.phase("Running");
+  server.signal("SIGTERM");
+  assert.equal((await server.exited).code, 0, server.stderr);
+  assert.doesNotMatch(server.stderr, /took over from a supervisor that died/);
+});
+
 test("a service fails with the numbers when its listeners are more than the init may place", async () => {
   await using server = startServer(configuration(numbered(300)), { under: ["prlimit", "--nofile=512:512"] });
   await eventually(
