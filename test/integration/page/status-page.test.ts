@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import type { Snapshot } from "../../../src/core/snapshot.js";
 import { eventually } from "../eventually.js";
+import { freePort, program, startServer } from "../harness.js";
 import { Stage, serviceView, snapshotOf } from "../http/stage.js";
 import { Browser, findChromium } from "./browser.js";
 
@@ -102,6 +105,126 @@ test("the page follows the server live: a failure, a stop with its deadlines, th
   });
 });
 
+test("the page shows both generations while one takes over, and how an upgrade ended", options, async () => {
+  await show(three, async ({ control }) => {
+    const attempt = "1d5c";
+    const peer = { generation: 2, release: "r2", build: "b2", pid: 77 };
+    const now = Date.now();
+    assert.equal(await browser.run("document.getElementById('upgrade').hidden"), true);
+    // this one is the old: its successor is on probation
+    const upgrade = {
+      attempt,
+      role: "old",
+      step: "PROBATION",
+      since: now,
+      until: now + 20_000,
+      sockets: 3,
+      peer,
+    } as const;
+    control.change({ phase: "GracefulUpgradeCloseTimeout", upgrade });
+    await eventually(async () => (await browser.text("#upgrade")).startsWith("PROBATION"));
+    const left = async () => Number(/over in ([\d.]+) s/.exec(await browser.text("#upgrade"))?.[1]);
+    const first = await left();
+    assert.ok(first > 15 && first <= 20, `${first} s left`);
+    await eventually(async () => (await left()) < first - 0.3);
+    assert.match(
+      await browser.text("#upgrade"),
+      /both serve[^\n]* · 3 sockets[\s\S]*generation 2\s+r2\s+takes over\s+generation 1\s+r1\s+this one, is being replaced, GracefulUpgradeCloseTimeout/,
+    );
+    // it was refused
+    const reason = "NEW: service web failed: exited with code 3";
+    const rolledBack = {
+      attempt,
+      result: "rolled-back",
+      reason,
+      at: now,
+      seconds: 2.5,
+      generation: 1,
+      warnings: [],
+    } as const;
+    control.change({ phase: "Running", upgrade: undefined, lastUpgrade: rolledBack });
+    await eventually(async () => (await browser.text("#upgrade")).startsWith("Last upgrade: ✕ rolled back at "));
+    assert.match(
+      await browser.text("#upgrade"),
+      /after 2 s; generation 1 serves\s+NEW: service web failed: exited with code 3$/,
+    );
+    assert.equal(await browser.run("document.querySelectorAll('#upgrade tr').length"), 0);
+    // this one is the new: it prepares, then the old one drains, then is gone
+    control.change({
+      generation: 2,
+      upgrade: {
+        attempt,
+        role: "new",
+        step: "PREPARING",
+        since: now,
+        peer: { ...peer, generation: 1, release: "", phase: "Running" },
+      },
+    });
+    await eventually(async () => (await browser.text("#upgrade")).startsWith("PREPARING"));
+    assert.match(
+      await browser.text("#upgrade"),
+      /for \d+ s[\s\S]*generation 2\s+r1\s+this one, takes over, Running\s+generation 1\s+b2\s+is being replaced, Running/,
+    );
+    const warnings = ['nobody claimed listener "old"'];
+    const completed = {
+      attempt,
+      result: "completed",
+      reason: "",
+      at: now,
+      seconds: 61,
+      generation: 2,
+      warnings,
+    } as const;
+    const draining = { ...peer, generation: 1, connections: 1, deadlineAt: now + 30_000 };
+    control.change({ upgrade: undefined, lastUpgrade: completed, draining: [draining] });
+    await eventually(async () => (await browser.text("#upgrade")).includes("✓ completed"));
+    assert.match(
+      await browser.text("#upgrade"),
+      /generation 2\s+r1\s+this one, Running\s+generation 1\s+r2\s+ends its services, 1 connection left, gone in \d\d\.\d s\s+Last upgrade: ✓ completed at \S+ after 1 min 1 s; generation 2 serves\s+Warning: nobody claimed listener "old"/,
+    );
+    control.change({ draining: [{ ...draining, connections: 0 }] });
+    await eventually(async () => (await browser.text("#upgrade")).includes("0 connections left"));
+    control.change({ draining: [] });
+    await eventually(async () => !(await browser.text("#upgrade")).includes("ends its services"));
+    await browser.size(360, 800, true);
+    control.change({ upgrade: { ...upgrade, peer: { ...peer, release: "r".repeat(200) } } });
+    await eventually(async () => (await browser.text("#upgrade")).includes("rrrr"));
+    assert.equal(await browser.run("document.documentElement.scrollWidth"), 360);
+    assert.deepEqual(browser.complaints, []);
+  });
+});
+
+test("the page stays with a server through its upgrade, and shows who drains", options, async () => {
+  const port = await freePort();
+  await using server = startServer(`
+admin: { tcp: "127.0.0.1:${port}", socket: "{{dir}}/control.sock" }
+log: { format: json }
+listeners:
+  http: { tcp: "127.0.0.1:0" }
+services:
+  web: { command: [{{service}}, -n, web, -t, "3000"], listeners: [http] }
+upgrade: { probationSeconds: 1, drainSeconds: 10 }
+shutdown: { gracePeriodSeconds: 10, lameDuckSeconds: 0, reserveSeconds: 1 }
+`);
+  await server.phase("Running");
+  await browser.media("light");
+  await browser.open(`http://127.0.0.1:${port}/`);
+  await browser.run(`{
+    window.seen = [];
+    const section = document.getElementById("upgrade");
+    new MutationObserver(() => window.seen.push(section.innerText)).observe(section, { childList: true });
+  }`);
+  await promisify(execFile)(program, ["upgrade", "--socket", server.socket]);
+  await eventually(async () => (await browser.text("#about")).match(/generation\s+2/), 20_000);
+  await eventually(
+    async () => /^Last upgrade: ✓ completed at .*; generation 2 serves$/.test(await browser.text("#upgrade")),
+    20_000,
+  );
+  const seen = String(await browser.run("window.seen.join('\\n')"));
+  assert.match(seen, /^PROBATION[\s\S]*generation 2\s.*takes over/m);
+  assert.match(seen, /generation 1\s.*ends its services/);
+});
+
 test("the plan of a stop is readable when a wave has sixty services", options, async () => {
   const names = Array.from({ length: 60 }, (_, n) => `some-service-${n}`);
   const now = Date.now();
@@ -187,8 +310,21 @@ test("nothing that a service, a probe or a client says becomes markup", options,
     lastExit: { code: 1, signal: evil, at: 0 },
   }));
   const listeners = [{ name: evil, address: evil, services: [evil] }];
+  const peer = { generation: 2, release: evil, build: evil, pid: 1, phase: evil };
+  const upgrade = { attempt: evil, role: "old", step: evil, since: 0, peer } as const;
+  const draining = [{ ...peer, generation: 3 }];
+  const ended = { attempt: evil, at: 0, seconds: 1, generation: 1 } as const;
+  const lastUpgrade = { ...ended, result: "rolled-back", reason: evil, warnings: [evil] } as const;
   await show(
-    snapshotOf([{ ...service, instances }], { release: evil, version: evil, listeners, shutdown }),
+    snapshotOf([{ ...service, instances }], {
+      release: evil,
+      version: evil,
+      listeners,
+      shutdown,
+      upgrade,
+      draining,
+      lastUpgrade,
+    }),
     async ({ control }) => {
       await eventually(async () => (await browser.text("#link")) === "● live");
       for (const sink of control.sinks)
@@ -196,6 +332,7 @@ test("nothing that a service, a probe or a client says becomes markup", options,
       await eventually(async () => (await browser.text("#log")).includes("window.owned"));
       assert.equal(await browser.run("window.owned"), undefined);
       assert.equal(await browser.run("document.querySelectorAll('img, main script, iframe').length"), 0);
+      assert.equal((await browser.text("#upgrade")).split("<img").length, 9);
       assert.ok((await browser.text("#waves")).includes('<img src=x onerror="window.owned=2">'));
       assert.deepEqual(browser.complaints, []);
     },
