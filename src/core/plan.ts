@@ -102,6 +102,7 @@ export interface ProcessSpec {
 export interface ServiceUpgradeSpec {
   readonly strategy: "handover" | "restart" | "own";
   readonly accept: "on-start" | "on-commit";
+  /** handover, on-start: a trial on private sockets comes before its first process in a successor */
   readonly preflight: boolean;
   readonly onUpgrade: "run" | "skip";
   /** strategy own: added to the command of a process that takes over from a running one */

@@ -13,6 +13,13 @@ export function upgradePart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgra
   return upgrade.strategy === "handover" && upgrade.accept === "on-start" ? "early" : "late";
 }
 
+/** In a successor, a trial on private sockets comes before its first process. */
+export function needsPreflight(spec: Pick<ServiceSpec, "type" | "upgrade" | "listeners" | "process">): boolean {
+  const { type, upgrade, listeners, process } = spec;
+  const possible = type === "long-running" && process !== undefined && listeners.length > 0;
+  return upgrade.preflight && possible && upgradePart(spec) === "early";
+}
+
 /** What the old generation does with a service just before COMMIT: nothing, stop it, or tell it to hand over by itself. */
 export function yieldPart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgrade">): "keep" | "stop" | "signal" {
   if (type === "oneshot" || upgrade.strategy === "handover") return "keep";

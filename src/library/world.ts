@@ -125,13 +125,8 @@ async function putTogether(
   const adoptLibrary = nativeFile("adopt.so");
   const runtimeDirectory = plan.admin.socket === "" ? "/run/pingora-entry" : dirname(plan.admin.socket);
   if (plan.admin.socket !== "") makeRuntimeDirectory(runtimeDirectory);
-  const wiring = createWiring({
-    ...outputs,
-    history,
-    wall: clock.wall,
-    log,
-    notifyDirectories: notifyDirectories(runtimeDirectory),
-  });
+  const directories = notifyDirectories(runtimeDirectory);
+  const wiring = createWiring({ ...outputs, history, wall: clock.wall, log, notifyDirectories: directories });
   const tally = new EventTally();
   const own = new OwnConnections();
   const { upgrade: place, reason: noUpgrades } = await findPlace(plan, init, initPath, order, log);
@@ -154,7 +149,7 @@ async function putTogether(
     addressesOf,
     inPod: (process.env.KUBERNETES_SERVICE_HOST ?? "") !== "",
     init,
-    sockets: createSockets({ retry: plan.bindRetry, log }),
+    sockets: createSockets({ retry: plan.bindRetry, log, privateDirectories: directories }),
     connections: createConnections({ own }),
     clock,
     prober: createProber({ version, init, exits, own, acceptors: createAcceptors() }),

@@ -164,6 +164,13 @@ export class Instance {
     this.#fold = { ...freshFold, state: { name: "Stopped", by: "itself", exit: { code: 0 } } };
   }
 
+  /** Counts as failed without having run here. */
+  refuse(reason: string): void {
+    this.#fold = { ...freshFold, state: { name: "Failed", reason } };
+    this.#sinceWall = this.#parts.clock.wall();
+    this.#parts.changed(this, "Waiting");
+  }
+
   /** What the exec probe wrote that the reason speaks of. */
   get output(): string | undefined {
     return this.#output !== undefined && this.reason.startsWith(this.#output.of) ? this.#output.text : undefined;

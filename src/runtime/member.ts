@@ -1,6 +1,7 @@
 import type { Condition, ServiceSpec } from "../core/plan.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
 import type { Instance } from "./instance.js";
+import type { Preflight } from "./preflight.js";
 
 /** A service in the set: its spec and its instances. */
 export interface Member {
@@ -14,6 +15,13 @@ export interface Member {
   excused: boolean;
   /** held in favour of a successor */
   yielded?: boolean;
+  /** what comes before its first process */
+  preflight?: "due" | Preflight | undefined;
+}
+
+/** Every process that it may have, its trial's included. */
+export function processesOf({ instances, preflight }: Member): readonly Instance[] {
+  return typeof preflight === "object" ? [...instances, preflight.trial] : instances;
 }
 
 /** From the least to the most advanced: a service is where its last instance is. */
@@ -84,6 +92,7 @@ function waitingFor(member: Member, unmet: readonly Member[]): string {
   if (member.yielded) return "left to the new generation";
   if (member.held) return "stopped";
   if (member.excused) return "left to the old generation until it is replaced";
+  if (typeof member.preflight === "object") return `preflight: ${member.preflight.trial.reason}`;
   const waits = unmet.map((dependency) => {
     const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
     const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;

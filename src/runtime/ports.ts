@@ -175,6 +175,8 @@ export interface BoundListener {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
+  /** of a private socket: the listener in whose place it is */
+  readonly standsFor?: BoundListener;
 }
 
 export interface Sockets {
@@ -185,6 +187,12 @@ export interface Sockets {
   bind(spec: ListenerSpec, signal: AbortSignal): Promise<BoundListener>;
   /** wraps a socket that an earlier supervisor bound; throws EntryError when it is not what `spec` says */
   adopt(spec: ListenerSpec, fd: number): BoundListener;
+  /**
+   * A socket of the same family and type as the listener's, at an address that nobody has been told: a free port of loopback, or a path of
+   * its own. Passed as the listener is; nginx, which finds what it is given by its address, has to adopt it.
+   * @throws EntryError os, with the reason
+   */
+  bindPrivate(listener: BoundListener): BoundListener;
   /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */
   remove(listener: BoundListener): void;
   /** close(2) only: never shutdown(2), never unlink */

@@ -76,6 +76,7 @@ export class ServerRun {
       shared: () => this.#succession.shared,
       replaced: () => this.replaced,
       body: (service) => parts.body(service, this.#listeners),
+      trials: { listeners: this.#listeners, sockets: parts.sockets, body: parts.body },
       changed: () => this.#changed(),
       save: () => this.#save(),
       fatal: ({ service, exit, reason }) => {

@@ -1,12 +1,14 @@
+import { EntryError } from "../core/entry-error.js";
 import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
-import { upgradePart, yieldPart } from "../core/upgrade-part.js";
+import { needsPreflight, upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
-import { fulfils, isHopeless, isReady, type Member, memberView } from "./member.js";
+import { fulfils, isHopeless, isReady, type Member, memberView, processesOf } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
+import { Preflight, type PreflightParts } from "./preflight.js";
 import { stopCommandId } from "./process-body.js";
 import type { SavedState } from "./saved-state.js";
 
@@ -27,6 +29,8 @@ export interface StopFacts {
 export interface ServiceSetParts {
   readonly plan: Plan;
   readonly body: (service: ServiceSpec) => Body;
+  /** for what is tried on private sockets */
+  readonly trials: Pick<PreflightParts, "listeners" | "sockets" | "body">;
   readonly clock: Clock;
   readonly prober: Prober;
   readonly log: Log;
@@ -50,12 +54,17 @@ export interface ServiceSetParts {
   readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
 }
 
+/** The part of the boot time in which trials must be ready; after them the real ones have to start. */
+const trialShare = 0.9;
+
 /** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
 export class ServiceSet {
   readonly #parts: ServiceSetParts;
   readonly #members = new Map<string, Member>();
   #starting = false;
   #candidate = false;
+  /** trials that are not ready by then have failed */
+  #trialsUntil = 0;
   #waiters: (() => void)[] = [];
 
   constructor(parts: ServiceSetParts) {
@@ -101,7 +110,7 @@ export class ServiceSet {
 
   /** Names of services that have a process, or are about to. */
   get busy(): string[] {
-    const has = ({ instances }: Member) => instances.some(({ fold }) => !isIdle(fold.state));
+    const has = (member: Member) => processesOf(member).some(({ fold }) => !isIdle(fold.state));
     return [...this.#members.values()].filter(has).map(({ spec }) => spec.name);
   }
 
@@ -147,13 +156,16 @@ export class ServiceSet {
 
   /**
    * As a successor that has not been committed: services of the part `late` wait for `commit`, and whoever depends on them does not;
-   * those that are skipped count as completed.
+   * those that are skipped count as completed, and some are tried on private sockets first.
    */
   beCandidate(): void {
+    const { clock, plan } = this.#parts;
     this.#candidate = true;
+    this.#trialsUntil = clock.now() + trialShare * plan.upgrade.bootMs;
     for (const member of this.#members.values()) {
       const part = upgradePart(member.spec);
       member.excused = part === "late";
+      if (needsPreflight(member.spec)) member.preflight = "due";
       if (part === "skipped") for (const instance of member.instances) instance.skip();
     }
     this.#parts.changed();
@@ -162,6 +174,8 @@ export class ServiceSet {
   /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */
   commit(): void {
     this.#candidate = false;
+    // what has no part in the decision, and has not been tried until now, need not be any more
+    for (const member of this.#members.values()) if (member.preflight === "due") member.preflight = undefined;
     this.#startWhatCan();
     this.#parts.changed();
   }
@@ -224,7 +238,8 @@ export class ServiceSet {
   /** Stops these services together; resolves when none of them has a process any more. Nothing starts by itself after this. */
   async stopWave(names: readonly string[], deadline: number, reason: string, hurry: AbortSignal): Promise<void> {
     this.#starting = false;
-    const instances = names.flatMap((name) => this.#members.get(name)?.instances ?? []);
+    const members = names.flatMap((name) => this.#members.get(name) ?? []);
+    const instances = members.flatMap(processesOf);
     // one look for all of them, before the first signal
     this.#parts.drains.begin(instances.flatMap((instance) => instance.watched));
     for (const instance of instances) instance.stop("stay", reason, deadline);
@@ -244,8 +259,8 @@ export class ServiceSet {
 
   /** What is being stopped is killed at `deadline` at the latest. */
   limit(deadline: number, reason: string): void {
-    for (const { instances } of this.#members.values())
-      for (const instance of instances)
+    for (const member of this.#members.values())
+      for (const instance of processesOf(member))
         if (instance.fold.state.name === "Stopping") instance.stop("stay", reason, deadline);
   }
 
@@ -310,6 +325,10 @@ export class ServiceSet {
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
     else this.#startWhatCan();
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
@@ -352,8 +371,52 @@ export class ServiceSet {
     for (const member of this.#members.values()) {
       const waits = member.instances.some(({ fold }) => fold.state.name === "Waiting");
       if (!waits || member.held || this.#isLate(member) || this.#unmet(member).length > 0) continue;
+      if (member.preflight !== undefined) {
+        if (member.preflight === "due") void this.#try(member);
+        continue;
+      }
       for (const instance of member.instances) if (instance.fold.state.name === "Waiting") instance.start();
     }
+  }
+
+  /** What fails here does not come to accept a connection. */
+  async #try(member: Member): Promise<void> {
+    const { trials, idPrefix, clock, prober, random, changed, log } = this.#parts;
+    const { spec: service } = member;
+    try {
+      member.preflight = new Preflight({
+        ...trials,
+        service,
+        idPrefix,
+        clock,
+        prober,
+        random,
+        log: log.child({ service: service.name }),
+        deadline: this.#trialsUntil,
+        changed: () => {
+          changed();
+          this.#wake();
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof EntryError)) throw error;
+      this.#refuse(member, error.message);
+      return;
+    }
+    const failure = await member.preflight.verdict;
+    if (failure !== undefined) this.#refuse(member, failure);
+    await member.preflight.over;
+    member.preflight = undefined;
+    this.#startWhatCan();
+    changed();
+  }
+
+  #refuse({ spec, instances }: Member, why: string): void {
+    if (!this.#starting) return;
+    const reason = `preflight: ${why}`;
+    // whatever a failure of the running service would mean
+    if (spec.required) this.#parts.fatal({ service: spec.name, exit: { code: 1 }, reason });
+    for (const instance of instances) instance.refuse(reason);
   }
 
   #unmet(member: Member): Member[] {

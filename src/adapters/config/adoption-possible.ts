@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { Problem } from "../../core/entry-error.js";
-import type { Identity, ServiceSpec } from "../../core/plan.js";
+import type { Identity, PassAs, ServiceSpec } from "../../core/plan.js";
 import { quote } from "./complaints.js";
 import type { Loaded } from "./load-plan.js";
 import { findProgram, readProgram, statOf } from "./program-file.js";
@@ -20,15 +20,19 @@ interface Question {
  * that is loaded without the library may start one that is loaded with it, as gosu and tini do.
  */
 export function impossibleAdoptions(loaded: Loaded, question: Question): Problem[] {
-  const adopted = new Set(loaded.plan.listeners.filter(({ passAs }) => passAs === "adopt").map(({ name }) => name));
+  const passed = (...ways: readonly PassAs[]) =>
+    new Set(loaded.plan.listeners.filter(({ passAs }) => ways.includes(passAs)).map(({ name }) => name));
+  const adopted = passed("adopt");
+  const adoptedInTrials = passed("adopt", "nginx");
   return loaded.plan.services.flatMap((service) => {
-    const names = service.listeners.filter((name) => adopted.has(name));
+    const names = service.listeners.filter((name) => (service.upgrade.preflight ? adoptedInTrials : adopted).has(name));
     if (names.length === 0 || service.process === undefined) return [];
     const why = whyNot(service, question);
     if (why === undefined) return [];
     const path = `services.${service.name}.command`;
     const source = loaded.sourceOf(path);
-    const message = `cannot adopt ${names.map(quote).join(", ")}: ${why}`;
+    const trial = names.some((name) => adopted.has(name)) ? "" : "the trial of upgrade.preflight ";
+    const message = `${trial}cannot adopt ${names.map(quote).join(", ")}: ${why}`;
     return [{ path, message, ...(source === undefined ? {} : { source }) }];
   });
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import type { Problem } from "../../core/entry-error.js";
 import { signalName, signalNumber } from "../../core/signals.js";
 import type { BoundListener } from "../../runtime/ports.js";
+import { addressDigits } from "../native/address-digits.js";
 import { listenerAddress } from "./placeholders.js";
 
 /** Ignored by default: the processes of a service that do not know it, and a program just being executed, are not ended by it. */
@@ -73,7 +74,14 @@ function offer(listener: BoundListener, target: number): string {
   const { address } = listener.spec;
   const type = address.kind === "tcp" ? "stream" : address.kind === "udp" ? "dgram" : address.type;
   const family = address.kind === "unix" ? "unix" : listener.host?.includes(":") ? "inet6" : "inet";
-  const where = family === "unix" ? escaped(listener.path ?? "") : listenerAddress(listener);
+  const { standsFor } = listener;
+  const path = escaped((standsFor ?? listener).path ?? "");
+  const where =
+    standsFor === undefined
+      ? family === "unix"
+        ? path
+        : listenerAddress(listener)
+      : `=${family === "unix" ? path : `${addressDigits(standsFor.host ?? "")}:${standsFor.port}`}`;
   return `${target}:${family}:${type}:${where}`;
 }
 

@@ -1,3 +1,4 @@
+import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { EntryError } from "../../core/entry-error.js";
 import type { BindRetrySpec, ListenerSpec } from "../../core/plan.js";
@@ -7,14 +8,21 @@ import { addressText, errnoOf } from "./address-text.js";
 import { adopt, described } from "./adopt.js";
 import { holderOf } from "./holder.js";
 import { openInet } from "./open-inet.js";
+import { openPrivate } from "./open-private.js";
 import { openUnix, removeUnix } from "./open-unix.js";
 import { resolveHost } from "./resolve-host.js";
 
 /** Listening sockets that libuv knows nothing of, so that it neither accepts on them nor unlinks their paths. */
-export function createSockets(options: { readonly retry: BindRetrySpec; readonly log: Log }): Sockets {
+export function createSockets(options: {
+  readonly retry: BindRetrySpec;
+  readonly log: Log;
+  /** where the paths of private sockets may be made, best first; where temporary files go when nothing is said */
+  readonly privateDirectories?: readonly string[];
+}): Sockets {
   return {
     bind: (spec, signal) => bind(spec, signal, options),
     adopt,
+    bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
     remove: ({ fd, path }) => {
       if (path !== undefined) removeUnix(fd, path);
     },

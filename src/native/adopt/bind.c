@@ -2,7 +2,6 @@
 #include "drain.h"
 #include "kept.h"
 #include "next.h"
-#include "same_file.h"
 #include "text.h"
 
 static struct offer *offer_for(int fd, const struct address *wanted, size_t length)
@@ -21,7 +20,7 @@ static struct offer *offer_for(int fd, const struct address *wanted, size_t leng
         if (offer->fd < 0)
             continue;
         bool fits = family == FAMILY_UNIX
-                        ? offer->family == FAMILY_UNIX && offer->type == type && path[0] != '\0' && is_same_file(AT_HERE, path, offer->path)
+                        ? offer->family == FAMILY_UNIX && offer->type == type && path[0] != '\0' && offer_has_path(offer, AT_HERE, path)
                         : offer_fits(offer, (unsigned)family, (unsigned)type, only, wanted, length);
         if (fits && kept_at(offer->fd) != NULL)
             return offer;

@@ -2,6 +2,7 @@
 
 #include "drain.h"
 #include "next.h"
+#include "same_file.h"
 #include "text.h"
 
 struct kept kept;
@@ -30,7 +31,7 @@ static bool confirm(struct offer *offer)
         return false;
     if (socket_option(offer->fd, LEVEL_SOCKET, OPTION_TYPE) != offer->type)
         return false;
-    if (offer->family != FAMILY_UNIX && offer->address.port != (uint16_t)(offer->port << 8 | offer->port >> 8))
+    if (offer->family != FAMILY_UNIX && !offer->stands_in && offer->address.port != (uint16_t)(offer->port << 8 | offer->port >> 8))
         return false;
     offer->ipv6_only = offer->family == FAMILY_INET6 && socket_option(offer->fd, LEVEL_IPV6, OPTION_IPV6_ONLY) > 0;
     offer->cookie = socket_cookie(offer->fd);
@@ -145,6 +146,18 @@ struct offer *kept_socket(int fd)
         if (kept.offers[i].cookie == cookie || kept.offers[i].drained == cookie)
             return &kept.offers[i];
     return NULL;
+}
+
+bool offer_has_path(const struct offer *offer, int directory, const char *path)
+{
+    char own[sizeof offer->address.path + 1] = "";
+    if (offer->path[0] == '\0')
+        return false;
+    if (is_same_file(directory, path, offer->path))
+        return true;
+    if (offer->stands_in)
+        bytes_copy(own, offer->address.path, sizeof offer->address.path);
+    return own[0] != '\0' && is_same_file(directory, path, own);
 }
 
 void kept_survive(void)

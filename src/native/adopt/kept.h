@@ -26,5 +26,7 @@ int socket_option(int fd, int level, int option);
 struct offer *kept_at(int fd);
 /* The offer whose socket, or whose drained stand-in, is at `fd`, whatever number that is; NULL. */
 struct offer *kept_socket(int fd);
+/* Whether the file is that of the offered unix socket, or of the one that it stands in for. */
+bool offer_has_path(const struct offer *offer, int directory, const char *path);
 /* For a program about to be executed: what is kept stays open. */
 void kept_survive(void);

@@ -79,6 +79,22 @@ static bool read_port(const char *at, const char *stop, uint16_t *port)
     return true;
 }
 
+/* The host of the address that is stood in for, "7f000001": as on the wire. */
+static bool read_digits(const char *at, const char *stop, struct offer *offer)
+{
+    size_t length = offer->family == FAMILY_INET ? 4 : 16;
+    uint8_t *bytes = offer->family == FAMILY_INET ? offer->instead.v4 : offer->instead.v6;
+    if ((size_t)(stop - at) <= 2 * length || at[2 * length] != ':')
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        int high = hex_digit(at[2 * i]), low = hex_digit(at[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 static bool read_offer(const char *at, const char *stop, struct offer *offer)
 {
     char fd[11], family[8], type[12];
@@ -94,7 +110,16 @@ static bool read_offer(const char *at, const char *stop, struct offer *offer)
     offer->type = text_equal(type, "stream") ? TYPE_STREAM : text_equal(type, "dgram") ? TYPE_DGRAM : TYPE_SEQPACKET;
     if (offer->type == TYPE_SEQPACKET && (offer->family != FAMILY_UNIX || !text_equal(type, "seqpacket")))
         return false;
-    return offer->family == FAMILY_UNIX ? read_path(at, stop, offer->path, sizeof offer->path) : read_port(at, stop, &offer->port);
+    offer->stands_in = at < stop && *at == '=';
+    if (offer->stands_in)
+        at++;
+    if (offer->family == FAMILY_UNIX)
+        return read_path(at, stop, offer->path, sizeof offer->path);
+    if (!read_port(at, stop, &offer->port) || (offer->stands_in && !read_digits(at, stop, offer)))
+        return false;
+    offer->instead.family = offer->family;
+    offer->instead.port = (uint16_t)(offer->port << 8 | offer->port >> 8);
+    return true;
 }
 
 size_t offers_read(const char *text, struct offer *offers, size_t most)
@@ -128,21 +153,27 @@ static bool wide(const struct address *address, size_t length, uint8_t bytes[16]
 static bool is_any6(const uint8_t bytes[16]) { return bytes_equal(bytes, zero, 16); }
 static bool is_any4(const uint8_t bytes[16]) { return bytes_equal(bytes, mapped, 12) && bytes_equal(bytes + 12, zero, 4); }
 
-bool offer_fits(const struct offer *offer, unsigned family, unsigned type, bool ipv6_only, const struct address *wanted, size_t length)
+static bool is_meant(const struct offer *offer, const struct address *own, unsigned family, bool ipv6_only, const struct address *wanted, size_t length)
 {
-    if (type != offer->type || offer->family == FAMILY_UNIX || (family != FAMILY_INET && family != FAMILY_INET6))
-        return false;
     uint8_t asked[16], given[16];
-    if (length < 4 || !wide(wanted, length, asked) || !wide(&offer->address, sizeof offer->address, given))
+    if (length < 4 || !wide(wanted, length, asked) || !wide(own, sizeof *own, given))
         return false;
-    if (wanted->port == 0 || wanted->port != offer->address.port)
+    if (wanted->port == 0 || wanted->port != own->port)
         return false;
     if (bytes_equal(asked, given, 16)) {
         bool scoped = family == FAMILY_INET6 && length >= 28 && offer->family == FAMILY_INET6;
-        return !scoped || bytes_equal(wanted->scope, zero, 4) || bytes_equal(offer->address.scope, zero, 4) || bytes_equal(wanted->scope, offer->address.scope, 4);
+        return !scoped || bytes_equal(wanted->scope, zero, 4) || bytes_equal(own->scope, zero, 4) || bytes_equal(wanted->scope, own->scope, 4);
     }
     /* every IPv4 address is part of a dual stack's; every address includes every IPv4 one, as far as the program takes those */
     if (is_any4(asked) && is_any6(given))
         return !offer->ipv6_only;
     return is_any6(asked) && is_any4(given) && !ipv6_only;
+}
+
+bool offer_fits(const struct offer *offer, unsigned family, unsigned type, bool ipv6_only, const struct address *wanted, size_t length)
+{
+    if (type != offer->type || offer->family == FAMILY_UNIX || (family != FAMILY_INET && family != FAMILY_INET6))
+        return false;
+    return is_meant(offer, &offer->address, family, ipv6_only, wanted, length) ||
+           (offer->stands_in && is_meant(offer, &offer->instead, family, ipv6_only, wanted, length));
 }

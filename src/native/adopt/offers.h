@@ -2,6 +2,8 @@
  * The sockets that a program is offered: PINGORA_ENTRY_ADOPT=FD:FAMILY:TYPE:ADDRESS;...
  *   230:inet6:stream:[::]:8080;231:unix:stream:/run/app.sock
  * The port is what stands behind the last colon; in a path, %3A and the like stand for what would be taken apart.
+ * A socket for a trial has an address of its own, and stands in for another one: "=" and that one, its host as hexadecimal digits.
+ *   230:inet:stream:=00000000:8080;231:unix:stream:=/run/app.sock
  */
 #pragma once
 
@@ -16,6 +18,8 @@ struct offer {
     uint16_t family, type;
     uint16_t port;  /* host order; 0 for a unix socket */
     char path[108]; /* empty for the others */
+    bool stands_in; /* port, path and `instead` are those of another socket */
+    struct address instead;
     /* from here on what the kernel says, filled in by kept.c */
     struct address address;
     bool ipv6_only;
@@ -29,5 +33,5 @@ struct offer {
 /* What cannot be understood is left out. Returns how many there are, at most `most`. */
 size_t offers_read(const char *text, struct offer *offers, size_t most);
 
-/* Whether a program that binds a socket of this family and type to `wanted` means `offer`. `ipv6_only`: of the program's socket. */
+/* Whether a program that binds a socket of this family and type to `wanted` means `offer`, or what that stands in for. `ipv6_only`: of the program's socket. */
 bool offer_fits(const struct offer *offer, unsigned family, unsigned type, bool ipv6_only, const struct address *wanted, size_t length);

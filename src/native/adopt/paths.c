@@ -4,7 +4,6 @@
  */
 #include "kept.h"
 #include "next.h"
-#include "same_file.h"
 
 static bool is_offered(int directory, const char *path)
 {
@@ -12,7 +11,7 @@ static bool is_offered(int directory, const char *path)
     if (!kept.has_paths || path == NULL)
         return false;
     for (size_t i = 0; i < kept.count; i++)
-        if (kept.offers[i].path[0] != '\0' && is_same_file(directory, path, kept.offers[i].path))
+        if (offer_has_path(&kept.offers[i], directory, path))
             return true;
     return false;
 }

@@ -384,3 +384,54 @@ for (const type of ["stream", "seqpacket", "dgram"] as const) {
     assert.equal(existsSync(address.path), false);
   });
 }
+
+test("bindPrivate makes a socket of the same family and type at an address of its own", async () => {
+  const { getOption, getLocalAddress, constants: c } = native();
+  const kinds = [
+    [tcp("127.0.0.1"), "127.0.0.1"],
+    [tcp("0.0.0.0"), "127.0.0.1"],
+    [tcp("::"), "::ffff:127.0.0.1"],
+    [tcp("::", 0, true), "::1"],
+    [tcp("::1"), "::1"],
+    [udp("127.0.0.1"), "127.0.0.1"],
+    [unix("stream"), undefined],
+    [unix("seqpacket"), undefined],
+    [unix("dgram"), undefined],
+  ] as const;
+  for (const [address, host] of kinds) {
+    const listener = await bind(address, { passAs: "nginx", reusePort: address.kind !== "unix" });
+    const own = sockets.bindPrivate(listener);
+    const other = sockets.bindPrivate(listener);
+    try {
+      assert.equal(own.standsFor, listener);
+      assert.equal(own.spec.passAs, "adopt", "nginx finds what it is given by its address");
+      assert.equal(own.host, host);
+      for (const option of [c.SO_TYPE, c.SO_DOMAIN, c.SO_ACCEPTCONN])
+        assert.equal(getOption(own.fd, c.SOL_SOCKET, option), getOption(listener.fd, c.SOL_SOCKET, option));
+      assert.notDeepEqual(getLocalAddress(own.fd), getLocalAddress(listener.fd));
+      assert.notDeepEqual(getLocalAddress(own.fd), getLocalAddress(other.fd));
+    } finally {
+      for (const each of [own, other]) {
+        sockets.remove(each);
+        sockets.close(each);
+      }
+    }
+    if (own.path !== undefined) assert.equal(existsSync(own.path), false);
+    if (listener.path !== undefined) assert.equal(existsSync(listener.path), true);
+  }
+});
+
+test("bindPrivate replaces what a killed one has left, and says why no directory will do", async () => {
+  const listener = await bind(unix());
+  const first = sockets.bindPrivate(listener);
+  sockets.close(first);
+  const second = sockets.bindPrivate(listener);
+  assert.equal(second.path, first.path);
+  sockets.remove(second);
+  sockets.close(second);
+  const nowhere = createSockets({ retry: { attempts: 1, intervalMs: 0 }, log, privateDirectories: ["/nowhere"] });
+  assert.throws(() => nowhere.bindPrivate(listener), {
+    reason: "os",
+    message: /^cannot open a private socket in place of .*: no directory takes it \(\/nowhere: .*ENOENT/,
+  });
+});

@@ -52,6 +52,7 @@ export function compileService(
   };
   refuseExclusive(spec, path, scene);
   refuseRestarts(spec, path, scene);
+  refusePreflight(spec, path, scene);
   refusePlaceholders(spec, path, scene);
   return spec;
 }
@@ -126,6 +127,27 @@ function refuseRestarts(spec: Omit<ServiceSpec, "dependsOn">, path: string, { co
       "no delay is longer than maxDelaySeconds",
     );
   }
+}
+
+/** A trial that would never be made; one that says little. */
+function refusePreflight(spec: Omit<ServiceSpec, "dependsOn">, path: string, { complaints, places }: Scene): void {
+  const { preflight, strategy, accept } = spec.upgrade;
+  const at = `${path}.upgrade.preflight`;
+  if (!preflight) return;
+  const refuse = (why: string, hint?: string): void =>
+    complaints.problem(placeFor(places, at), at, `true is not possible: ${why}`, hint);
+  if (spec.type === "oneshot") refuse("a oneshot is done when it exits with 0, it never becomes ready");
+  else if (spec.listeners.length === 0) refuse("a trial is made on private sockets, and the service has no listeners");
+  else if (strategy !== "handover")
+    refuse(`with strategy ${strategy} two of it cannot run at once`, "write strategy: handover");
+  else if (accept === "on-commit")
+    refuse("with accept on-commit it starts when the upgrade is decided", "write accept: on-start");
+  else if (spec.readinessProbe === undefined && spec.startupProbe === undefined)
+    complaints.warning(
+      placeFor(places, at),
+      at,
+      "finds out only whether the program can be executed: without a readinessProbe the trial is ready once it runs",
+    );
 }
 
 /** What one process can have only once, or not together. */

@@ -112,7 +112,7 @@ const serviceUpgrade = object("service's upgrade", {
     default: "on-start" as const,
   }),
   preflight: key(scalarOf(flag), {
-    doc: "With handover: first a trial process on a private address, which must become ready; then the real one. Not there yet: kept, without effect.",
+    doc: "With handover and on-start: in an upgrade, a trial process on private sockets (loopback, a path of its own) must become ready first and is stopped; then the real ones start. It has `PINGORA_ENTRY_PREFLIGHT=1` in its environment. A start without an upgrade has none.",
     default: false,
   }),
   onUpgrade: key(scalarOf(word(["run", "skip"])), {
