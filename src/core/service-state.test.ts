@@ -73,6 +73,14 @@ test("instanceNext fails the service when the limit within the window is passed,
   const events: InstanceEvent[] = [start];
   for (let i = 1; i <= 6; i++) events.push(exit(1, i * 100), { kind: "elapsed", now: i * 100 + 50 });
   assert.equal(fold(events, policy()).state.name, "Failed");
+  for (const [limit, words] of [
+    [5, "5 restarts"],
+    [1, "1 restart"],
+  ] as const) {
+    const until = events.slice(0, 2 * limit + 2);
+    const { state } = fold(until, policy({ limit }));
+    assert.equal(state.name === "Failed" && state.reason, `exited with code 1; ${words} within 60 s did not help`);
+  }
   assert.equal(fold(events, { ...policy(), forever: true }).state.name, "Starting");
   assert.equal(fold(events, policy({ windowMs: 150 })).state.name, "Starting");
 });

@@ -177,7 +177,7 @@ function restartOrFail(
     -1 - policy.restart.limit,
   );
   if (policy.restart.limit > 0 && recent.length > policy.restart.limit && !policy.forever) {
-    const reason = `${event.reason}; ${policy.restart.limit} restarts within ${policy.restart.windowMs / 1000} s did not help`;
+    const reason = `${event.reason}; ${policy.restart.limit} ${policy.restart.limit === 1 ? "restart" : "restarts"} within ${policy.restart.windowMs / 1000} s did not help`;
     return enter({ ...down, recent }, { name: "Failed", reason, exit: event.exit });
   }
   const stable = upSince !== undefined && event.now - upSince >= policy.restart.resetAfterMs;

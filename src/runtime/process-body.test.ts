@@ -51,3 +51,37 @@ test("processBody adds upgrade.arguments to the first start of each instance tha
   assert.deepEqual(await commands("own", false), ["proxy", "proxy", "proxy"]);
   assert.deepEqual(await commands("restart", true), ["proxy", "proxy", "proxy"]);
 });
+
+test("processBody says of a working directory that it is no directory, not that a program is missing", async () => {
+  const service = serviceSpec("web");
+  const init = new FakeInit(new ManualClock());
+  const answers = ["ENOENT", "ENOTDIR", "EACCES"];
+  init.spawn = () => Promise.resolve({ ok: false, stage: "cwd", errno: answers.shift() ?? "" });
+  const { process } = service;
+  assert.ok(process !== undefined);
+  const body = processBody(
+    service,
+    { ...process, workingDirectory: "/no/such" },
+    {
+      init,
+      wiring: { connect: () => wires, resume: () => wires },
+      env: {},
+      listeners: new Map(),
+      succeeds: false,
+      pass: (argv, env) => ({ argv, env, pidEnv: [], fds: [] }),
+      drainSignal: () => undefined,
+      accepting: () => false,
+    },
+    new ExitRouter(),
+  );
+  const reasons = [];
+  for (const id of ["web/0#1", "web/0#2", "web/0#3"]) {
+    const result = await body.start(id, 0, () => {});
+    reasons.push(result.ok ? "" : result.reason);
+  }
+  assert.deepEqual(reasons, [
+    'cannot change to directory "/no/such": no such directory',
+    'cannot change to directory "/no/such": it, or a part of its path, is no directory',
+    'cannot change to directory "/no/such": permission denied',
+  ]);
+});

@@ -11,6 +11,12 @@ const words: Readonly<Record<string, string>> = {
   ENOMEM: "out of memory",
 };
 
+/** said of a directory, which has no interpreter */
+const directoryWords: Readonly<Record<string, string>> = {
+  ENOENT: "no such directory",
+  ENOTDIR: "it, or a part of its path, is no directory",
+};
+
 /** what may pass by itself */
 const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
 
@@ -52,7 +58,7 @@ export function spawnFailure(
     case "held":
       return { ...passing(heldFailure(spec, errno)), permanent: errno === "ENOTSUP" };
     case "cwd":
-      return passing(`cannot change to directory "${spec.cwd}": ${why}`);
+      return passing(`cannot change to directory "${spec.cwd}": ${directoryWords[errno] ?? why}`);
     case "fork":
       return passing(`cannot start a process: ${why}`);
     default:
