@@ -40,7 +40,10 @@ bool node_find(char *const environment[], bool quiet, struct node *node)
         if (homes[i] != NULL && join(node->script, homes[i], script_name) && access(node->script, R_OK) == 0)
             home = homes[i];
     if (home == NULL) {
-        if (!quiet)
+        if (!quiet && homes[0] == NULL)
+            say("cannot find %s: where this program is cannot be told without /proc; looked in PINGORA_ENTRY_HOME (%s)", script_name,
+                named == NULL ? "not set" : named);
+        else if (!quiet)
             say("cannot find %s: looked in \"%s\" (beside this program) and in PINGORA_ENTRY_HOME (%s)", script_name, beside,
                 named == NULL ? "not set" : named);
         return false;

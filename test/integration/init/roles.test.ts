@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -126,6 +127,21 @@ test("Node and bundle are looked for beside the binary, in PINGORA_ENTRY_HOME an
   copyFileSync(binary, join(lonely, "pingora-entry"));
   assert.match((await call(lonely, ["--help"])).out, /^usage: pingora-entry/);
   assert.match((await call(lonely, ["version"])).out, /^pingora-entry \d+\.\d+/);
+});
+
+/** Runs its arguments where nothing is mounted on /proc. */
+const withoutProc = ["-m", "sh", "-c", 'mount -t tmpfs x /proc && exec "$@"', "sh"];
+const cannotHideProc =
+  missingBinary ||
+  (spawnSync("unshare", [...withoutProc, "true"]).status !== 0 && "needs a mount namespace, to be without /proc");
+
+test("without /proc the binary says that it cannot tell where it is", { skip: cannotHideProc }, async () => {
+  const lost = run([...withoutProc, join(home(), "pingora-entry"), "check"], { program: "unshare" });
+  assert.equal((await lost.ended).code, 127);
+  assert.match(
+    lost.err(),
+    /: where this program is cannot be told without \/proc; looked in PINGORA_ENTRY_HOME \(not set\)\n$/,
+  );
 });
 
 test("nothing to run, or a wrong option, is exit code 64 and one line", { skip }, async () => {
