@@ -25,7 +25,8 @@ export const exitCodes = {
   software: { code: 70, meaning: "a bug in pingora-entry; a stack trace is in the log" },
   os: {
     code: 71,
-    meaning: "the system refused something pingora-entry needs: an address in use, a socket path, a limit",
+    meaning:
+      "the system refused something pingora-entry needs: an address in use, a socket path, a limit, a disk that is full",
   },
   tryLater: { code: 75, meaning: "the upgrade was refused for now; try later" },
   config: { code: 78, meaning: "the configuration is wrong; every problem is printed and in the termination message" },
