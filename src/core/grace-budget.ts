@@ -47,7 +47,7 @@ export interface ShutdownPlan {
 }
 
 /** What a wave without a grace of its own gets at least, before the lame duck gets anything. */
-const leastShareMs = 1_000;
+export const leastShareMs = 1_000;
 
 /**
  * Explicit graces are kept when they fit; waves without one share the rest equally, and have a second before the lame duck has any. When

@@ -12,6 +12,8 @@ const keys = [
   "upgrade",
   "upgrade_sock",
   "tcp",
+  "_",
+  "A",
 ];
 
 test("suggest finds the key when a letter is missing, swapped or doubled, or the separators differ", () => {
@@ -28,7 +30,8 @@ test("suggest finds the key when a letter is missing, swapped or doubled, or the
 });
 
 test("suggest is silent when nothing is near, or the word is known", () => {
-  for (const word of ["xyzzy", "ports", "", "c", "lag9", "command"]) assert.equal(suggest(word, keys), undefined, word);
+  for (const word of ["xyzzy", "ports", "", "c", "N", "lag9", "command"])
+    assert.equal(suggest(word, keys), undefined, word);
 });
 
 test("typingDistance counts insertions, deletions, substitutions and swaps, up to its limit", () => {

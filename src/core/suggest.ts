@@ -1,9 +1,17 @@
 /** The candidate that was probably meant: equal but for case and separators, or a few typing errors away; undefined when none is near. */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   const bare = plain(word);
+  if (bare === "") return undefined;
   let best: string | undefined;
-  // one error in a short word, a third of the letters in a long one
-  let bestDistance = bare.length < 3 ? 1.5 : bare.length < 5 ? 2 : Math.max(2.1, Math.floor(bare.length / 3) + 0.5);
+  // none in a single letter, one in a short word, a third of the letters in a long one
+  let bestDistance =
+    bare.length < 2
+      ? 1
+      : bare.length < 3
+        ? 1.5
+        : bare.length < 5
+          ? 2
+          : Math.max(2.1, Math.floor(bare.length / 3) + 0.5);
   for (const candidate of candidates) {
     const distance = likeness(bare, plain(candidate), bestDistance);
     if (distance < bestDistance) {

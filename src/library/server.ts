@@ -1,4 +1,4 @@
-import { startWaves } from "../core/dependency-graph.js";
+import { type StartOrder, startWaves } from "../core/dependency-graph.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { Condition, Plan, ServiceSpec } from "../core/plan.js";
 import type { Snapshot } from "../core/snapshot.js";
@@ -147,7 +147,7 @@ export class Server {
     const services = [...this.#entries.values()].map(({ spec }) => spec);
     judgeServices(services, this.configuration);
     const order = startWaves(new Map(services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)])));
-    if (!order.ok) throw cycleError(order.cycle);
+    refuseCycle(order);
     return { ...this.configuration, services, waves: order.waves };
   }
 
@@ -179,9 +179,8 @@ export class Server {
     const order = startWaves(
       new Map([...this.#entries].map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)])),
     );
-    if (order.ok) return;
-    entry.spec = before;
-    throw cycleError(order.cycle);
+    if (order.cycles.length > 0) entry.spec = before;
+    refuseCycle(order);
   }
 
   #whenReady(name: string): Promise<void> {
@@ -236,6 +235,7 @@ function nextRollback({ store }: ServerRun): Promise<void> {
   });
 }
 
-function cycleError(cycle: readonly string[]): EntryError {
-  return new EntryError("config", `cannot order the services: they depend on each other: ${cycle.join(" -> ")}`);
+function refuseCycle({ cycles: [cycle] }: StartOrder): void {
+  if (cycle === undefined) return;
+  throw new EntryError("config", `cannot order the services: they depend on each other: ${cycle.join(" -> ")}`);
 }

@@ -1,6 +1,6 @@
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import type { ConfigFiles } from "../../src/adapters/config/config-files.js";
+import { type ConfigFiles, realFiles } from "../../src/adapters/config/config-files.js";
 import type { LoadInput } from "../../src/adapters/config/load-plan.js";
 import { readTextFile } from "../../src/adapters/config/text-file.js";
 
@@ -10,6 +10,7 @@ const image: Readonly<Record<string, string>> = {
     "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nnobody:x:65534:65534::/:/sbin/nologin\n",
   "/etc/group": "root:x:0:\napp:x:1000:\nwheel:x:10:app\nlogs:x:20:app,nobody\nnogroup:x:65534:\n",
   "/run/secrets/token": "s3cr3t\n",
+  "/run/secrets/nul": "s3\0cr3t\n",
 };
 
 /** Relative paths are in `directory`; of the rest of the machine nothing is there but what `image` says. */
@@ -22,8 +23,7 @@ export function filesOf(directory: string): ConfigFiles {
     readText: (path) => image[path] ?? readTextFile(real(path)),
     kind: (path) => {
       if (isAbsolute(path)) return Object.hasOwn(image, path) ? "file" : undefined;
-      const stat = statSync(join(directory, path), { throwIfNoEntry: false });
-      return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";
+      return realFiles.kind(join(directory, path));
     },
     names: (path) => readdirSync(real(path)),
   };

@@ -30,6 +30,8 @@ export class Accounts {
   identity(user: string | undefined, group: string | undefined): Identity | Refused | undefined {
     if (user === undefined && group === undefined) return undefined;
     const [userName, inlineGroup] = splitUser(user);
+    if (inlineGroup === "")
+      return new Refused(`no group is named behind the colon of ${quote(user ?? "")}`, `write ${userName}`);
     const groupName = group ?? inlineGroup;
     const account = userName === undefined ? undefined : this.#user(userName);
     if (account instanceof Refused) return account;
@@ -123,9 +125,7 @@ export class Accounts {
 
 function splitUser(user: string | undefined): [string | undefined, string | undefined] {
   const colon = user?.indexOf(":") ?? -1;
-  return user === undefined || colon === -1
-    ? [user, undefined]
-    : [user.slice(0, colon), user.slice(colon + 1) || undefined];
+  return user === undefined || colon === -1 ? [user, undefined] : [user.slice(0, colon), user.slice(colon + 1)];
 }
 
 /** The kernel's ids have 32 bits; the last means "unchanged". */

@@ -39,6 +39,21 @@ export function meant(suggestion: string | undefined): string | undefined {
   return suggestion === undefined ? undefined : `did you mean "${suggestion}"?`;
 }
 
+/** "U+000D" */
+export function characterCode(char: string): string {
+  return `U+${char.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+/** A key in a path: as it is when it looks like one, else quoted. */
+export function keyWord(name: string): string {
+  return /^[\w.@/-]{1,60}$/.test(name) ? name : quote(name);
+}
+
+/** Quoted, and whole: a path that was cut could not be looked for. */
+export function quotePath(path: string): string {
+  return path.length > 4096 ? quote(path) : JSON.stringify(path);
+}
+
 /** Quoted for a message: control characters escaped, long texts cut. */
 export function quote(text: string): string {
   const short = text.length > 60 ? `${text.slice(0, 57)}...` : text;

@@ -5,7 +5,7 @@ import { readTextFile } from "./text-file.js";
 export interface ConfigFiles {
   /** @throws Error with an errno code, or NotUtf8 */
   readText(path: string): string;
-  /** undefined: there is nothing, or it may not be looked at */
+  /** undefined: there is nothing. What may not be looked at counts as a file: reading it tells why */
   kind(path: string): "file" | "directory" | undefined;
   /** names in a directory, in no order. @throws Error with an errno code */
   names(path: string): readonly string[];
@@ -14,8 +14,11 @@ export interface ConfigFiles {
 export const realFiles: ConfigFiles = {
   readText: readTextFile,
   kind: (path) => {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";
+    try {
+      return statSync(path).isDirectory() ? "directory" : "file";
+    } catch (error) {
+      return (error as { code?: string }).code === "ENOENT" ? undefined : "file";
+    }
   },
   names: (path) => readdirSync(path),
 };

@@ -36,6 +36,18 @@ test("parseEnvFile lets quoted values span lines and counts on", () => {
   assert.deepEqual(mistakes, [{ line: 3, message: "is not NAME=value" }]);
 });
 
+test("parseEnvFile refuses values with a NUL, quoted or not", () => {
+  const { values: found, mistakes } = parseEnvFile("A=1\nB='x\n\0y'\nC=a\0b\nD=2\n");
+  assert.deepEqual(Object.fromEntries(found), { A: "1", D: "2" });
+  assert.deepEqual(
+    mistakes.map(({ line, message }) => [line, message.includes("NUL")]),
+    [
+      [2, true],
+      [4, true],
+    ],
+  );
+});
+
 test("parseEnvFile says which lines are none, and takes the last of equal names", () => {
   const { mistakes } = parseEnvFile('9A=b\nA\n=x\nB="c" d\nC=\'open\nE=f\n');
   assert.deepEqual(

@@ -1,3 +1,5 @@
+import { hasNul } from "./expand.js";
+
 /** One line of an env file that is none. */
 export interface EnvFileMistake {
   /** from 1 */
@@ -30,13 +32,12 @@ export function parseEnvFile(text: string): {
     const from = at + head[0].length;
     const quoteMark = body[from];
     if (quoteMark !== "'" && quoteMark !== '"') {
-      values.set(
-        head[1] ?? "",
-        body
-          .slice(from, end)
-          .replace(/(^|\s)#.*$/, "")
-          .trim(),
-      );
+      const value = body
+        .slice(from, end)
+        .replace(/(^|\s)#.*$/, "")
+        .trim();
+      if (value.includes("\0")) mistakes.push({ line, message: hasNul });
+      else values.set(head[1] ?? "", value);
       at = end + 1;
       line += 1;
       continue;
@@ -47,7 +48,8 @@ export function parseEnvFile(text: string): {
       break;
     }
     const inner = body.slice(from + 1, close);
-    values.set(head[1] ?? "", quoteMark === '"' ? unescaped(inner) : inner);
+    if (inner.includes("\0")) mistakes.push({ line, message: hasNul });
+    else values.set(head[1] ?? "", quoteMark === '"' ? unescaped(inner) : inner);
     const after = lineEnd(body, close);
     const trailing = body.slice(close + 1, after).trim();
     if (trailing !== "" && !trailing.startsWith("#"))

@@ -61,6 +61,7 @@ test("expandText refuses what it cannot put in, each by its own", () => {
     "${__proto__}",
     "${file:x}",
     "${file:/nope}",
+    "${file:${HOME}/x}",
     "${NONE:-${NONE}}",
   ]) {
     assert.ok(Array.isArray(expand(text)), text);
@@ -69,4 +70,17 @@ test("expandText refuses what it cannot put in, each by its own", () => {
     "the environment variable NONE is not set",
     "the environment variable ALSO_NONE is not set",
   ]);
+});
+
+test("expandText suggests near names of variables, and always how to give a default", () => {
+  const hint = (name: string): string | undefined => {
+    let said: string | undefined;
+    expandText(`\${${name}}`, { ...around, env: { HOME: "/root", _: "/usr/bin/node", A: "a" } }, (_, why) => {
+      said = why;
+    });
+    return said;
+  };
+  assert.equal(hint("HOMW"), 'did you mean "HOME"? ${HOMW:-default} gives a default');
+  assert.equal(hint("N"), "${N:-default} gives a default");
+  assert.equal(hint("x".repeat(100_000)), undefined);
 });

@@ -1,5 +1,5 @@
 import { suggest } from "../../core/suggest.js";
-import { type Complaints, meant } from "./complaints.js";
+import { type Complaints, keyWord, meant, quote, quotePath } from "./complaints.js";
 import type { ScalarNode } from "./node.js";
 import { NotUtf8 } from "./text-file.js";
 
@@ -10,15 +10,29 @@ export interface Surroundings {
   readonly readText: (path: string) => string;
 }
 
+/** Arguments, variables and paths end at it. */
+export const hasNul = "contains a NUL character, which no program can be given";
+
 const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** The value with `${VAR}`, `${VAR:-default}`, `${file:/path}` and `$$` replaced; a lone `$` stays. What could not be replaced is marked broken. */
+/**
+ * The value with `${VAR}`, `${VAR:-default}`, `${file:/path}` and `$$` replaced; a lone `$` stays. What could not be replaced, or has a NUL character,
+ * is marked broken.
+ */
 export function expandScalar(node: ScalarNode, path: string, around: Surroundings, complaints: Complaints): ScalarNode {
-  if (typeof node.value !== "string" || !node.value.includes("$")) return node;
-  const result = expandText(node.value, around, (message, hint) => complaints.problem(node, path, message, hint));
-  if (result === undefined) return { ...node, broken: true };
-  if (result === node.value) return node;
-  return { ...node, value: result, text: result, template: node.value, quoted: true };
+  const { value } = node;
+  if (typeof value !== "string") return node;
+  const refuse = (message: string, hint?: string): void => complaints.problem(node, path, message, hint);
+  if (value.includes("\0")) {
+    refuse(hasNul);
+    return { ...node, broken: true };
+  }
+  if (!value.includes("$")) return node;
+  const result = expandText(value, around, refuse);
+  if (result?.includes("\0")) refuse(`the value of ${quote(value)} ${hasNul}`);
+  if (result === undefined || result.includes("\0")) return { ...node, broken: true };
+  if (result === value) return node;
+  return { ...node, value: result, text: result, template: value, quoted: true };
 }
 
 /** The text with everything replaced; undefined when something could not be, which was refused. */
@@ -77,7 +91,7 @@ function reference(
   const name = separator === -1 ? inside : inside.slice(0, separator);
   if (!variableName.test(name)) {
     refuse(
-      `cannot expand "\${${name}}"`,
+      `cannot expand ${quote(`\${${name}}`)}`,
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       'known are ${VAR}, ${VAR:-default} and ${file:/path}; "$${" is a literal "${"',
     );
@@ -87,7 +101,11 @@ function reference(
   if (value !== undefined && (value !== "" || separator === -1)) return value;
   if (separator !== -1) return expandText(inside.slice(separator + 2), around, refuse);
   const near = meant(suggest(name, Object.keys(around.env)));
-  refuse(`the environment variable ${name} is not set`, near ?? `\${${name}:-default} gives a default`);
+  const fallback = name.length > 60 ? undefined : `\${${name}:-default} gives a default`;
+  refuse(
+    `the environment variable ${keyWord(name)} is not set`,
+    near === undefined || fallback === undefined ? (near ?? fallback) : `${near} ${fallback}`,
+  );
   return undefined;
 }
 
@@ -97,13 +115,15 @@ function fileContent(
   refuse: (message: string, hint?: string) => void,
 ): string | undefined {
   if (!path.startsWith("/")) {
-    refuse(`cannot expand "\${file:${path}}": the path is relative, an absolute one is needed`);
+    const nested = path.includes("${");
+    const why = nested ? "a path is taken as it is written" : "the path is relative, an absolute one is needed";
+    refuse(`cannot expand ${quote(`\${file:${path}}`)}: ${why}`, nested ? "nothing can be nested in it" : undefined);
     return undefined;
   }
   try {
     return around.readText(path).replace(/\r?\n$/, "");
   } catch (error) {
-    refuse(`cannot read "${path}": ${errnoText(error)}`);
+    refuse(`cannot read ${quotePath(path)}: ${errnoText(error)}`);
     return undefined;
   }
 }
@@ -117,6 +137,7 @@ export function errnoText(error: unknown): string {
   if (code === "ENOTREG") return "it is a pipe, a socket or a device, a file is needed";
   if (error instanceof NotUtf8) return error.message;
   if (code === "ENOTDIR") return "a part of its path is not a directory";
+  if (code === "ENAMETOOLONG") return "a name in its path is too long";
   if (code === "ELOOP") return "too many symbolic links";
   return typeof code === "string" ? code : String(error);
 }

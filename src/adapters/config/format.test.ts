@@ -63,7 +63,9 @@ test("mode is octal however YAML reads it, and refuses what could be decimal", (
   for (const [text, bits] of pairs) assert.equal(read(mode, text), text === "0" ? "refused" : bits, text);
   assert.equal(read(mode, "660", true), 0o660);
   assert.equal(read(mode, "0", true), 0);
-  for (const text of ["660", "0888", "rwx", "", "07777777"]) assert.equal(read(mode, text), "refused", text);
+  assert.equal(read(mode, "1777", true), "refused");
+  for (const text of ["660", "0888", "rwx", "", "07777777", "01777", "0o4755"])
+    assert.equal(read(mode, text), "refused", text);
 });
 
 test("seconds take fractions and text that is a number, and nothing with a unit, negative or endless", () => {

@@ -37,7 +37,7 @@ export interface Format<T> {
 export const text: Format<string> = {
   name: "text",
   needs: "a text that is not empty",
-  parse: ({ value, text: written }) => (value === null || written === "" ? undefined : noNul(written)),
+  parse: ({ value, text: written }) => (value === null || written === "" ? undefined : written),
   json: { type: ["string", "number", "boolean"] },
 };
 
@@ -45,7 +45,7 @@ export const text: Format<string> = {
 export const anyText: Format<string> = {
   name: "any text",
   needs: "a text",
-  parse: ({ value, text: written }) => (value === null ? undefined : noNul(written)),
+  parse: ({ value, text: written }) => (value === null ? undefined : written),
   json: { type: ["string", "number", "boolean"] },
 };
 
@@ -158,7 +158,7 @@ export function word<const T extends string>(
 export const path: Format<string> = {
   name: "path",
   needs: "an absolute path",
-  parse: ({ value, text: written }) => (value === null || !written.startsWith("/") ? undefined : noNul(written)),
+  parse: ({ value, text: written }) => (value === null || !written.startsWith("/") ? undefined : written),
   json: { type: "string", pattern: "^/|\\$\\{" },
 };
 
@@ -175,12 +175,10 @@ export const mode: Format<number> = {
         `write "0${written.padStart(3, "0")}" for octal ${written}`,
       );
     }
-    return Number.parseInt(octal[2] ?? "", 8);
+    const bits = Number.parseInt(octal[2] ?? "", 8);
+    if (bits <= 0o777) return bits;
+    return new Refused(`${written} is more than permissions`, 'the most is "0777"');
   },
-  json: { type: ["string", "integer"], pattern: "^(0o?)?[0-7]{1,4}$" },
+  json: { type: ["string", "integer"], pattern: "^(0o?)?0?[0-7]{1,3}$" },
   write: (value: number) => `0${value.toString(8).padStart(3, "0")}`,
 };
-
-function noNul(written: string): string | Refused {
-  return written.includes("\0") ? new Refused("contains a NUL character, which no program can be given") : written;
-}

@@ -1,12 +1,12 @@
 import { join } from "node:path";
-import type { Complaints } from "./complaints.js";
+import { type Complaints, quotePath } from "./complaints.js";
 import type { ConfigFiles } from "./config-files.js";
 import { errnoText } from "./expand.js";
 import { emptyMap, isBlank, type MapNode, type Origin } from "./node.js";
 import { readText } from "./read-text.js";
 import { NotUtf8 } from "./text-file.js";
 
-/** Read when no file is named and it exists. */
+/** Read when no file is named and it exists, or may not be looked at. */
 export const defaultPath = "/etc/pingora-entry/config.yaml";
 
 /** A text this long was not written as a configuration. */
@@ -23,7 +23,7 @@ interface NamedPath {
   readonly by: Origin;
 }
 
-/** Paths to read, in order: options, else PINGORA_ENTRY_CONF (separated by colons), else the default file when it exists. */
+/** Paths to read, in order: options, else PINGORA_ENTRY_CONF (separated by colons), else the default file when there is one. */
 export function configPaths(
   conf: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -51,7 +51,7 @@ export function readFiles(paths: readonly NamedPath[], files: ConfigFiles, compl
       try {
         names = configNames(files.names(path)).map((name) => join(path, name));
       } catch (error) {
-        complaints.problem(place, "", `cannot read "${path}": ${errnoText(error)}`);
+        complaints.problem(place, "", `cannot read ${quotePath(path)}: ${errnoText(error)}`);
         return [];
       }
       if (names.length === 0) complaints.warning(place, "", `${path} has no *.yaml, *.yml or *.json file`);
@@ -63,7 +63,7 @@ export function readFiles(paths: readonly NamedPath[], files: ConfigFiles, compl
         if (error instanceof NotUtf8) {
           const { text, offset } = error;
           complaints.problem({ origin: { name, text }, offset }, "", "this is not UTF-8, the configuration has to be");
-        } else complaints.problem(place, "", `cannot read "${name}": ${errnoText(error)}`);
+        } else complaints.problem(place, "", `cannot read ${quotePath(name)}: ${errnoText(error)}`);
         return [];
       }
     });

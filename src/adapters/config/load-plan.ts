@@ -8,6 +8,7 @@ import { judgeListeners } from "./compile/listeners-used.js";
 import { assemblePlan } from "./compile/plan.js";
 import { mainName, type Scene } from "./compile/scene.js";
 import { compileService } from "./compile/service.js";
+import { setForAll } from "./compile/set-variables.js";
 import { refuseUnstoppable } from "./compile/shutdown-fits.js";
 import { gatherComplaints } from "./complaints.js";
 import { type ConfigFiles, realFiles } from "./config-files.js";
@@ -106,7 +107,11 @@ export async function loadPlan(input: LoadInput): Promise<Loaded> {
     const spec = compileListener(name, listener, { complaints, places });
     if (spec !== undefined) listeners.set(name, spec);
   }
-  const sharedEnv = compileEnvironment({}, written.envFiles, written.env, "", { complaints, places, readText });
+  const sharedEnv = compileEnvironment({}, written.envFiles, written.env, "", setForAll, {
+    complaints,
+    places,
+    readText,
+  });
   const scene: Scene = {
     complaints,
     places,

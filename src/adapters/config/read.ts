@@ -1,11 +1,11 @@
 import { suggest } from "../../core/suggest.js";
-import { type Complaints, meant, quote } from "./complaints.js";
+import { type Complaints, keyWord, meant, quote } from "./complaints.js";
 import { expandScalar, type Surroundings } from "./expand.js";
 import { type Format, Refused } from "./format.js";
 import { type ConfigNode, isBlank, isNull, type MapNode, type Place, type ScalarNode } from "./node.js";
 import type { ObjectShape, Shape, ShapeData } from "./shape.js";
 
-/** Where each path of the configuration was written: its key (for list items: the item) and its value. */
+/** Where each path of the configuration was written: its key (for list items: the item) and its value. Items that were refused have none. */
 export type Places = Map<string, { readonly key: Place; readonly value: ConfigNode }>;
 
 export interface Reading {
@@ -131,7 +131,7 @@ export function refuseUnknown(node: MapNode, shape: ObjectShape, path: string, c
     const fallback = known.length <= 8 ? `known are ${known.join(", ")}` : undefined;
     const absent = shape.absent !== undefined && Object.hasOwn(shape.absent, name) ? shape.absent[name] : undefined;
     const hint = absent ?? meant(near) ?? fallback;
-    complaints.problem(entry.key, path === "" ? name : `${path}.${name}`, "unknown key", hint);
+    complaints.problem(entry.key, path === "" ? keyWord(name) : `${path}.${keyWord(name)}`, "unknown key", hint);
   }
 }
 
@@ -157,12 +157,14 @@ function readList(
     reading.complaints.problem(node, path, `the list is empty, ${shape.what} is needed`);
     return undefined;
   }
-  const values = node.items.map((item, i) => {
+  return node.items.flatMap((item, i) => {
     const below = `${path}[${i}]`;
+    const value = readData(shape.of, item, below, reading, secret);
+    // only what was read has a place: itemPaths counts by it
+    if (value === undefined) return [];
     reading.places.set(below, { key: item, value: item });
-    return readData(shape.of, item, below, reading, secret);
+    return [value];
   });
-  return values.filter((value) => value !== undefined);
 }
 
 function readMap(

@@ -1,5 +1,5 @@
 import { suggest } from "../../core/suggest.js";
-import { type Gathered, meant } from "./complaints.js";
+import { type Gathered, keyWord, meant } from "./complaints.js";
 import type { ConfigNode, MapNode } from "./node.js";
 import { pingoraDaemonKeys, pingoraIgnored } from "./schema/pingora.js";
 import { rootKeys } from "./schema/root.js";
@@ -14,7 +14,7 @@ export function judgeTopLevel(root: MapNode, complaints: Gathered): void {
       if (Object.hasOwn(pingoraIgnored, name) && name !== "version") ignored.push(name);
     } else if (!name.startsWith("x-")) {
       const service = serviceLike(entry.value) ? "a service belongs under services" : undefined;
-      complaints.problem(entry.key, name, "unknown key", meant(suggest(name, rootKeys)) ?? service);
+      complaints.problem(entry.key, keyWord(name), "unknown key", meant(suggest(name, rootKeys)) ?? service);
     }
   }
   if (ignored.length === 0) return;
@@ -43,7 +43,7 @@ export function noticeVariables(env: Readonly<Record<string, string | undefined>
     complaints.notice(
       { origin: { name }, offset: 0 },
       "",
-      `${name} is no setting and was passed over`,
+      "is no setting and was passed over",
       meant(`PINGORA_ENTRY_${near}`),
     );
   }

@@ -1,5 +1,5 @@
 import type { Document, Node, Pair, YAMLError, YAMLMap } from "yaml";
-import type { Complaints } from "./complaints.js";
+import { type Complaints, quote } from "./complaints.js";
 import { type ConfigNode, type MapEntry, type Origin, type Place, scalar } from "./node.js";
 
 type Yaml = typeof import("yaml");
@@ -103,12 +103,14 @@ class Conversion {
     const entries = new Map<string, MapEntry>();
     const merged: Pair[] = [];
     for (const pair of map.items) {
+      const key = pair.key as Node | null;
+      const place = this.#place(key, map.range?.[0] ?? 0);
       if (this.#isMerge(pair)) {
+        if (merged.length > 0)
+          this.#complaints.problem(place, "", 'the key "<<" is given twice in one map', "write <<: [*a, *b]");
         merged.push(pair);
         continue;
       }
-      const key = pair.key as Node | null;
-      const place = this.#place(key, map.range?.[0] ?? 0);
       const name = this.#keyText(key);
       if (name === undefined) {
         this.#complaints.problem(place, "", "a key must be plain text, not a list, a map or nothing");
@@ -117,7 +119,7 @@ class Conversion {
       if (entries.has(name)) {
         // 1 and "1" are two keys to YAML, one name to us
         if (!this.#told.has(place.offset))
-          this.#complaints.problem(place, "", `the key ${JSON.stringify(name)} is given twice in one map`);
+          this.#complaints.problem(place, "", `the key ${quote(name)} is given twice in one map`);
         this.#told.add(place.offset);
         continue;
       }
@@ -184,10 +186,11 @@ function keyAt(text: string, [from, to]: readonly [number, number]): string {
   return word?.[1] === undefined ? "here" : `"${word[1]}"`;
 }
 
+const tabMessage = "a tab is used as indentation; YAML needs spaces";
+
 const syntaxMessages: Partial<Record<YAMLError["code"], string>> = {
-  TAB_AS_INDENT: "a tab is used as indentation; YAML needs spaces",
+  TAB_AS_INDENT: tabMessage,
   BAD_INDENT: "the indentation does not fit the lines above",
-  MULTIPLE_DOCS: 'a second document begins here ("---"); give one document per file',
   BLOCK_AS_IMPLICIT_KEY: "a map begins in the middle of a line; put it on lines of its own or quote the value",
   MULTILINE_IMPLICIT_KEY: 'a key must be on one line and be followed by ": "',
   KEY_OVER_1024_CHARS: "a key is longer than 1024 characters",
@@ -205,7 +208,10 @@ function syntaxProblem(
   const bracket = /end with a ([\]}])/.exec(error.message)?.[1];
   if (bracket !== undefined) {
     const open = bracket === "]" ? "[" : "{";
-    return { offset: openBracket(text, offset, open, bracket), message: `"${open}" is not closed with "${bracket}"` };
+    const begin = openBracket(text, offset, open, bracket);
+    const tab = indentingTab(yaml, error, text, begin);
+    if (tab !== undefined) return { offset: tab, message: tabMessage };
+    return { offset: begin, message: `"${open}" is not closed with "${bracket}"` };
   }
   if (/Missing closing/.test(error.message))
     return { offset: lastQuote(yaml, text) ?? offset, message: "this quoted text is not closed" };
@@ -221,6 +227,18 @@ function openBracket(text: string, end: number, open: string, close: string): nu
     else if (text[at] === open) return at;
   }
   return end;
+}
+
+/**
+ * The tab that made the parser think a collection in brackets was over: the first that indents a line within it, when with spaces there is no such
+ * mistake. At the top level, as in JSON, tabs are allowed.
+ */
+function indentingTab(yaml: Yaml, error: YAMLError, text: string, begin: number): number | undefined {
+  const spaced = text.replace(/^[ \t]+/gm, (indent) => indent.replaceAll("\t", " ".repeat(8)));
+  const { errors } = yaml.parseDocument(spaced, { prettyErrors: false, logLevel: "error" });
+  if (errors.some(({ code, message }) => code === error.code && message === error.message)) return undefined;
+  const line = /^ *\t/m.exec(text.slice(begin));
+  return line === null ? undefined : begin + line.index + line[0].length - 1;
 }
 
 /** Where the last quoted scalar begins. */
@@ -241,5 +259,9 @@ function syntaxMessage(error: YAMLError, text: string): string {
   if (error.code === "BAD_SCALAR_START") return `a text cannot begin with "${found}"; quote it`;
   if (error.code === "MISSING_CHAR" && /implicit keys need to be/i.test(error.message))
     return 'a key must be followed by ": "';
+  if (error.code === "MULTIPLE_DOCS")
+    return text.startsWith("---", error.pos[0])
+      ? 'a second document begins here ("---"); give one document per file'
+      : 'the document ended above ("..."); give one document per file';
   return syntaxMessages[error.code] ?? `not YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
 }

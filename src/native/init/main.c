@@ -75,6 +75,12 @@ static bool environment_configures(char *const environment[])
     return false;
 }
 
+/* What may not be looked at counts: the supervisor says why. */
+static bool default_exists(void)
+{
+    return access(default_config, F_OK) == 0 || errno != ENOENT;
+}
+
 static int become_node(const char *subcommand, char *const rest[], char *const environment[])
 {
     struct node node;
@@ -204,7 +210,7 @@ int main(int argc, char *argv[], char *environment[])
         char *const nothing[] = {NULL};
         return version(nothing, environment);
     }
-    if (options.configured || environment_configures(environment) || access(default_config, F_OK) == 0)
+    if (options.configured || environment_configures(environment) || default_exists())
         return run(argv, &options, environment);
     if (options.problem != NULL || options.first_word >= argc)
         return wrong_usage(&options);

@@ -4,7 +4,7 @@ import { suggest } from "../../../core/suggest.js";
 import { meant, quote } from "../complaints.js";
 import type { Places } from "../read.js";
 import type { WrittenService } from "../schema/service.js";
-import { mainName, placeFor, type Scene } from "./scene.js";
+import { itemPaths, mainName, placeFor, type Scene } from "./scene.js";
 
 type Undated = Omit<ServiceSpec, "dependsOn">;
 type DependencyScene = Pick<Scene, "complaints" | "places">;
@@ -18,7 +18,7 @@ export function compileDependencies(
   const byName = new Map(services.map((service) => [service.name, service]));
   const resolved = services.map((service): ServiceSpec => {
     const dependsOn = new Map<string, Condition>();
-    for (const [name, condition, path] of edges(service.name, written[service.name]?.dependsOn)) {
+    for (const [name, condition, path] of edges(service.name, written[service.name]?.dependsOn, scene.places)) {
       const target = byName.get(name);
       if (target === undefined) refuseUnknown(name, path, byName, scene);
       else if (dependsOn.has(name))
@@ -33,18 +33,19 @@ export function compileDependencies(
   return written[mainName]?.dependsOn === undefined ? withMainLast(resolved) : resolved;
 }
 
-/** Start order of the services; [] when there is a cycle, which is complained about. */
+/** Start order of the services. Cycles are complained about, each by its path; their services stand in one wave. */
 export function compileWaves(
   services: readonly ServiceSpec[],
   { complaints, places }: DependencyScene,
 ): readonly (readonly string[])[] {
   const order = startWaves(new Map(services.map((service) => [service.name, Object.keys(service.dependsOn)])));
-  if (order.ok) return order.waves;
-  const [from = "", to = ""] = order.cycle;
-  const path = edgePath(places, from, to);
-  const message = from === to ? `service "${from}" depends on itself` : `dependency cycle ${order.cycle.join(" -> ")}`;
-  complaints.problem(placeFor(places, path), path, message);
-  return [];
+  for (const cycle of order.cycles) {
+    const [from = "", to = ""] = cycle;
+    const path = edgePath(places, from, to);
+    const message = from === to ? `service "${from}" depends on itself` : `dependency cycle ${cycle.join(" -> ")}`;
+    complaints.problem(placeFor(places, path), path, message);
+  }
+  return order.waves;
 }
 
 /** Where "from needs to" is written. */
@@ -58,11 +59,13 @@ export function edgePath(places: Places, from: string, to: string): string {
 function* edges(
   service: string,
   written: WrittenService["dependsOn"],
+  places: Places,
 ): Generator<[string, Condition | undefined, string]> {
   if (written === undefined) return;
   const base = `services.${service}.dependsOn`;
   if (isList(written)) {
-    for (const [i, name] of written.entries()) yield [name, undefined, `${base}[${i}]`];
+    const at = itemPaths(places, base);
+    for (const [i, name] of written.entries()) yield [name, undefined, at(i)];
   } else {
     for (const [name, condition] of Object.entries(written)) yield [name, condition ?? undefined, `${base}.${name}`];
   }

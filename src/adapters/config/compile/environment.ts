@@ -1,47 +1,44 @@
 import { dirname, isAbsolute, join } from "node:path";
+import { quotePath } from "../complaints.js";
 import { parseEnvFile } from "../env-file.js";
 import { errnoText } from "../expand.js";
 import { NotUtf8 } from "../text-file.js";
-import { placeFor, type Scene } from "./scene.js";
+import { itemPaths, placeFor, type Scene } from "./scene.js";
+import type { SetVariables } from "./set-variables.js";
 
 export type Environment = Readonly<Record<string, string | null>>;
 type WrittenEnv = Readonly<Record<string, string | null>> | readonly string[] | undefined;
 type WrittenFiles = string | readonly string[] | undefined;
 
-/** Set for every process by the protocols they belong to. */
-const reserved = [
-  "LISTEN_FDS",
-  "LISTEN_FDNAMES",
-  "LISTEN_PID",
-  "NOTIFY_SOCKET",
-  "PINGORA_ENTRY_ID",
-  "PINGORA_ENTRY_CHANNEL",
-];
-
 type EnvScene = Pick<Scene, "complaints" | "places" | "readText">;
 
-/** `base`, then the files in their order, then `env`. `path` is "" or "services.NAME". */
+/** `base`, then the files in their order, then `env`. `path` is "" or "services.NAME"; what is among `set` cannot be given. */
 export function compileEnvironment(
   base: Environment,
   files: WrittenFiles,
   env: WrittenEnv,
   path: string,
+  set: SetVariables,
   scene: EnvScene,
 ): Environment {
   const prefix = path === "" ? "" : `${path}.`;
   const result = new Map(Object.entries(base));
+  const refuseSet = (name: string, at: string, subject: string): void => {
+    const owner = set.get(name);
+    if (owner === undefined) return;
+    const message = `${subject} is set by ${owner} for each process and cannot be given`;
+    scene.complaints.problem(placeFor(scene.places, at), at, message);
+  };
+  const fileItem = itemPaths(scene.places, `${prefix}envFiles`);
   for (const [i, file] of (typeof files === "string" ? [files] : (files ?? [])).entries()) {
-    const at = typeof files === "string" ? `${prefix}envFiles` : `${prefix}envFiles[${i}]`;
-    for (const [name, value] of readEnvFile(file, at, scene)) result.set(name, value);
+    const at = typeof files === "string" ? `${prefix}envFiles` : fileItem(i);
+    for (const [name, value] of readEnvFile(file, at, scene)) {
+      refuseSet(name, at, `${name}, which is in ${quotePath(file)},`);
+      result.set(name, value);
+    }
   }
   for (const [name, value, at] of pairs(env, `${prefix}env`, scene)) {
-    if (reserved.includes(name)) {
-      scene.complaints.problem(
-        placeFor(scene.places, at),
-        at,
-        `${name} is set by pingora-entry for each process and cannot be given`,
-      );
-    }
+    refuseSet(name, at, name);
     result.set(name, value);
   }
   return Object.fromEntries(result);
@@ -62,7 +59,7 @@ function readEnvFile(
     if (error instanceof NotUtf8) {
       const origin = { name: path, text: error.text };
       complaints.problem({ origin, offset: error.offset }, "", "this is not UTF-8", `it is read because of ${at}`);
-    } else complaints.problem(place, at, `cannot read "${path}": ${errnoText(error)}`);
+    } else complaints.problem(place, at, `cannot read ${quotePath(path)}: ${errnoText(error)}`);
     return new Map();
   }
   const { values, mistakes } = parseEnvFile(text);
@@ -93,8 +90,9 @@ function* pairs(
     return;
   }
   const seen = new Set<string>();
+  const item = itemPaths(places, path);
   for (const [i, line] of env.entries()) {
-    const at = `${path}[${i}]`;
+    const at = item(i);
     const equals = line.indexOf("=");
     const name = line.slice(0, equals);
     if (equals === -1 || !/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) {

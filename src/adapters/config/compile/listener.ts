@@ -1,7 +1,9 @@
 import type { ListenerAddress, ListenerSpec } from "../../../core/plan.js";
+import { quote } from "../complaints.js";
 import { isIPv6 } from "../ip-address.js";
 import type { WrittenListener } from "../schema/listener.js";
 import { keyPlaceFor, placeFor, type Scene } from "./scene.js";
+import { whyNoDescriptor } from "./set-variables.js";
 
 type ListenerScene = Pick<Scene, "complaints" | "places">;
 
@@ -94,7 +96,10 @@ function envNameOf(
   const place = placeFor(places, `${path}.envName`);
   if (written.passAs !== "env") complaints.problem(place, `${path}.envName`, "has a meaning with passAs: env only");
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(given)) {
-    complaints.problem(place, `${path}.envName`, `${JSON.stringify(given)} cannot be the name of a variable`);
+    complaints.problem(place, `${path}.envName`, `${quote(given)} cannot be the name of a variable`);
   }
+  const why = whyNoDescriptor(given);
+  if (why !== undefined)
+    complaints.problem(place, `${path}.envName`, `a listener cannot be passed in ${given}: ${why}`);
   return given;
 }

@@ -1,3 +1,4 @@
+import { normalize } from "node:path";
 import type { ListenerSpec, Plan } from "../../../core/plan.js";
 import { keyPlaceFor, placeFor, type Scene } from "./scene.js";
 
@@ -33,8 +34,8 @@ function refuseSameAddress(plan: Plan, { complaints, places }: Pick<Scene, "comp
     const path = `listeners.${listener.name}`;
     const { address } = listener;
     if (address.kind === "unix") {
-      const other =
-        address.path === socket ? "admin.socket" : seen.find(({ slot }) => slot === address.path)?.listener.name;
+      const same = normalize(address.path);
+      const other = same === normalize(socket) ? "admin.socket" : seen.find(({ slot }) => slot === same)?.listener.name;
       if (other !== undefined) {
         complaints.problem(
           placeFor(places, `${path}.unix`),
@@ -42,7 +43,7 @@ function refuseSameAddress(plan: Plan, { complaints, places }: Pick<Scene, "comp
           `${address.path} is already ${other === "admin.socket" ? other : `listener ${other}`}`,
         );
       }
-      seen.push({ listener, host: "", slot: address.path });
+      seen.push({ listener, host: "", slot: same });
       continue;
     }
     if (address.port === 0) continue;

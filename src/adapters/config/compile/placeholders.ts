@@ -1,7 +1,7 @@
 import type { ServiceSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
 import { meant } from "../complaints.js";
-import { namesUnder, placeFor, type Scene } from "./scene.js";
+import { itemPaths, namesUnder, placeFor, type Scene } from "./scene.js";
 
 const pattern = /\{\{\s*listeners\.([^{}]+)\.([A-Za-z]+)\s*\}\}/g;
 const parts = ["fd", "port", "host", "path", "address"];
@@ -13,7 +13,8 @@ const parts = ["fd", "port", "host", "path", "address"];
 export function refusePlaceholders(spec: Omit<ServiceSpec, "dependsOn">, path: string, scene: Scene): void {
   const own = spec.listeners;
   const words = (command: readonly string[], at: string, fds: readonly string[] | undefined): void => {
-    for (const [i, word] of command.entries()) refuseIn(word, `${at}[${i}]`, fds, scene);
+    const item = itemPaths(scene.places, at);
+    for (const [i, word] of command.entries()) refuseIn(word, item(i), fds, scene);
   };
   words(spec.process?.command ?? [], `${path}.command`, own);
   for (const [name, value] of Object.entries(spec.process?.env ?? {})) {

@@ -1,8 +1,8 @@
 import type { ListenerSpec, ProbeAction, ProbeSpec } from "../../../core/plan.js";
 import { suggest } from "../../../core/suggest.js";
-import { meant, quote } from "../complaints.js";
+import { characterCode, meant, quote } from "../complaints.js";
 import { livenessProbe, probeActions, readinessProbe, timingKeys, type WrittenProbe } from "../schema/probe.js";
-import { keyPlaceFor, ms, namesUnder, placeFor, type Scene } from "./scene.js";
+import { itemPaths, keyPlaceFor, ms, namesUnder, placeFor, type Scene } from "./scene.js";
 
 export type ProbeKind = "readinessProbe" | "livenessProbe" | "startupProbe";
 
@@ -224,8 +224,9 @@ const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function headersOf(written: WrittenHeaders, path: string, scene: Scene): { name: string; value: string }[] {
   if (written === undefined) return [];
+  const item = itemPaths(scene.places, `${path}.httpHeaders`);
   const list = isList(written)
-    ? written.map(({ name, value }, i) => ({ name, value, at: `${path}.httpHeaders[${i}]`, below: ".value" }))
+    ? written.map(({ name, value }, i) => ({ name, value, at: item(i), below: ".value" }))
     : Object.entries(written).map(([name, value]) => ({ name, value, at: `${path}.httpHeaders.${name}`, below: "" }));
   return list.flatMap(({ name, value, at, below }) => {
     const say = (where: string, message: string): never[] => {
@@ -240,8 +241,7 @@ function headersOf(written: WrittenHeaders, path: string, scene: Scene): { name:
     if (!headerName.test(name)) return say(at, `${quote(name)} cannot be the name of a header`);
     const wrong = [...value].find((char) => !headerValue.test(char));
     if (wrong !== undefined) {
-      const code = wrong.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0");
-      return say(`${at}${below}`, `the value has the character U+${code}, which no HTTP header can have`);
+      return say(`${at}${below}`, `the value has the character ${characterCode(wrong)}, which no HTTP header can have`);
     }
     return [{ name, value }];
   });

@@ -4,12 +4,14 @@ import { keyMeant } from "../read.js";
 import { resources, service, type WrittenService } from "../schema/service.js";
 import { compileEnvironment } from "./environment.js";
 import { keyPlaceFor, mainName, placeFor, type Scene } from "./scene.js";
+import type { SetVariables } from "./set-variables.js";
 
-/** What to run for a service. `command` beats the written one: it is the command line's. */
+/** What to run for a service. `command` beats the written one: it is the command line's; `set` are variables that cannot be given. */
 export function compileProcess(
   written: WrittenService,
   path: string,
   command: readonly string[] | undefined,
+  set: SetVariables,
   scene: Scene,
 ): ProcessSpec {
   const { settings } = scene;
@@ -29,7 +31,7 @@ export function compileProcess(
   const workingDirectory = written.workingDirectory ?? settings.working_directory;
   return {
     command: argv,
-    env: compileEnvironment(scene.sharedEnv, written.envFiles, written.env, path, scene),
+    env: compileEnvironment(scene.sharedEnv, written.envFiles, written.env, path, set, scene),
     ...(workingDirectory === undefined ? {} : { workingDirectory }),
     ...(identity === undefined ? {} : { identity }),
     ...(written.umask === undefined ? {} : { umask: written.umask }),

@@ -29,6 +29,14 @@ export function placeFor(places: Places, path: string): Place | undefined {
   return undefined;
 }
 
+/** The path of a list's items by their number among those that were read: what was refused is missing there, and counts in the path. */
+export function itemPaths(places: Places, list: string): (index: number) => string {
+  const node = places.get(list)?.value;
+  const written = node?.kind === "list" ? [...node.items.keys()] : [];
+  const read = written.filter((i) => places.has(`${list}[${i}]`));
+  return (index) => `${list}[${read[index] ?? index}]`;
+}
+
 /** Where the key of `path` stands, or the nearest enclosing one. */
 export function keyPlaceFor(places: Places, path: string): Place | undefined {
   return places.get(path)?.key ?? placeFor(places, path);

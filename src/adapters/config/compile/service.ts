@@ -6,7 +6,8 @@ import type { WrittenService } from "../schema/service.js";
 import { refusePlaceholders } from "./placeholders.js";
 import { compileProbe, type ProbeKind } from "./probe.js";
 import { compileProcess } from "./process.js";
-import { keyPlaceFor, mainName, ms, namesUnder, placeFor, type Scene } from "./scene.js";
+import { itemPaths, keyPlaceFor, mainName, ms, namesUnder, placeFor, type Scene } from "./scene.js";
+import { setForService } from "./set-variables.js";
 import { compileStop } from "./stop.js";
 
 /** All of a service but what it depends on. `command` is the command line's, for main. */
@@ -38,7 +39,7 @@ export function compileService(
   const spec: Omit<ServiceSpec, "dependsOn"> = {
     name,
     type: written.type,
-    process: compileProcess(written, path, command, scene),
+    process: compileProcess(written, path, command, setForService(written, path, listeners, scene), scene),
     listeners,
     instances:
       written.instances ?? (oneshot || listeners.length === 0 || name === mainName ? 1 : (scene.settings.threads ?? 1)),
@@ -59,8 +60,9 @@ export function compileService(
 
 function listenersOf(written: WrittenService, path: string, { complaints, places, listeners }: Scene): string[] {
   const known: string[] = [];
+  const item = itemPaths(places, `${path}.listeners`);
   for (const [i, name] of (written.listeners ?? []).entries()) {
-    const at = `${path}.listeners[${i}]`;
+    const at = item(i);
     if (known.includes(name)) complaints.problem(placeFor(places, at), at, `listener ${quote(name)} is given twice`);
     else if (listeners.has(name)) known.push(name);
     else if (!places.has(`listeners.${name}`)) {

@@ -1,4 +1,4 @@
-import type { PlannedWave } from "../../../core/grace-budget.js";
+import { leastShareMs, type PlannedWave } from "../../../core/grace-budget.js";
 import type { Plan } from "../../../core/plan.js";
 import { planStop } from "../../../core/stop-waves.js";
 import { placeFor, type Scene } from "./scene.js";
@@ -19,30 +19,37 @@ export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | 
   const waves = waveSum(plan);
   const stopMs = waves.reduce((sum, { graceMs }) => sum + graceMs, 0) + reserveMs;
   const left = gracePeriodMs - stopMs;
-  const parts = [
+  const partsWith = (shares: readonly string[], keptBackMs: number): string[] => [
     ...(lameDuckMs > 0 ? [`lame duck ${inSeconds(lameDuckMs)}`] : []),
     ...waves.map(({ name, graceMs }) => `${name} ${inSeconds(graceMs)}`),
-    ...(reserveMs > 0 ? [`reserve ${inSeconds(reserveMs)}`] : []),
+    ...(shares.length === 1 ? [`${shares[0]} at least ${inSeconds(leastShareMs)}`] : []),
+    ...(shares.length > 1 ? [`at least ${inSeconds(leastShareMs)} for each of ${shares.length} other waves`] : []),
+    ...(keptBackMs > 0 ? [`reserve ${inSeconds(keptBackMs)}`] : []),
   ];
-  const what = waves.length === 0 ? "stopping" : `stopping ${waves.map(({ name }) => name).join(", ")}`;
-  const needs = (ms: number): string =>
-    `${what} needs ${inSeconds(ms)} but the pod grants ${inSeconds(gracePeriodMs)} (terminationGracePeriodSeconds)`;
+  const needs = (ms: number, names: readonly string[]): string => {
+    const what = names.length === 0 ? "stopping" : `stopping ${some(names)}`;
+    return `${what} needs ${inSeconds(ms)} but the pod grants ${inSeconds(gracePeriodMs)} (terminationGracePeriodSeconds)`;
+  };
+  const named = waves.map(({ name }) => name);
   const cutAway = !automatic && lameDuckMs > 0 && left <= 0;
   if (left < 0 || cutAway) {
     // a lame duck nobody asked for gives way: a configuration must not be good on a desk and refused in a pod
+    const parts = partsWith([], reserveMs);
     const shown = automatic && lameDuckMs > 0 ? parts.slice(1) : parts;
-    complaints.problem(place, "shutdown", needs(automatic ? stopMs : stopMs + lameDuckMs), shown.join(" + "));
+    complaints.problem(place, "shutdown", needs(automatic ? stopMs : stopMs + lameDuckMs, named), shown.join(" + "));
     return;
   }
   const inPod = { ...plan, shutdown: { ...plan.shutdown, lameDuckMs } };
-  const kept = planStop(inPod, { requestedAt: 0, lameDuck: true }).lameDuckUntil;
+  const { lameDuckUntil: kept, reserveMs: keptBackMs } = planStop(inPod, { requestedAt: 0, lameDuck: true });
   if (kept < lameDuckMs) {
     const where = automatic ? "in a pod, " : "";
+    const shares = sharingWaves(plan);
+    const neededMs = stopMs - reserveMs + keptBackMs + lameDuckMs + shares.length * leastShareMs;
     complaints.warning(
       place,
       "shutdown",
-      `${needs(stopMs + lameDuckMs)}: ${where}the lame duck is cut from ${inSeconds(lameDuckMs)} to ${inSeconds(kept)}`,
-      parts.join(" + "),
+      `${needs(neededMs, [...named, ...shares])}: ${where}the lame duck is cut from ${inSeconds(lameDuckMs)} to ${inSeconds(kept)}`,
+      partsWith(shares, keptBackMs).join(" + "),
     );
   }
   const longRunning = new Set(plan.services.flatMap(({ name, type }) => (type === "long-running" ? [name] : [])));
@@ -54,8 +61,7 @@ export function refuseUnstoppable(plan: Plan, scene: Pick<Scene, "complaints" | 
   });
   const [first] = thin;
   if (first !== undefined) {
-    const names = thin.flatMap(({ running }) => running);
-    const shown = names.length <= 5 ? names.join(", ") : `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`;
+    const shown = some(thin.flatMap(({ running }) => running));
     const each = thin.length === 1 ? "are left to stop" : `are left for each of ${thin.length} waves:`;
     complaints.warning(
       place,
@@ -100,6 +106,19 @@ function waveSum(plan: Plan): { name: string; graceMs: number }[] {
     }
     return slowest === undefined ? [] : [slowest];
   });
+}
+
+/** Of each wave that has no written grace and something to stop, in stop order, one service. */
+function sharingWaves(plan: Plan): string[] {
+  const specs = new Map(plan.services.map((service) => [service.name, service]));
+  return [...plan.waves].reverse().flatMap((names) => {
+    const running = names.filter((name) => specs.get(name)?.type === "long-running");
+    return running.some((name) => specs.get(name)?.stop.graceMs !== undefined) ? [] : running.slice(0, 1);
+  });
+}
+
+function some(names: readonly string[]): string {
+  return names.length <= 5 ? names.join(", ") : `${names.slice(0, 5).join(", ")} and ${names.length - 5} more`;
 }
 
 /** Milliseconds in words: "2.5 s". */

@@ -1,6 +1,6 @@
 import type { StopSpec, StopStep } from "../../../core/plan.js";
 import type { WrittenService } from "../schema/service.js";
-import { keyPlaceFor, ms, placeFor, type Scene } from "./scene.js";
+import { itemPaths, keyPlaceFor, ms, placeFor, type Scene } from "./scene.js";
 
 const defaultWaitMs = 5000;
 
@@ -14,8 +14,9 @@ export function compileStop(written: WrittenService["stop"], path: string, scene
         ? [written.signal]
         : written.signal;
   const wait = graceMs === undefined ? defaultWaitMs : graceMs / signals.length;
+  const item = itemPaths(scene.places, `${path}.signal`);
   const steps = signals.map((step, i): StopStep => {
-    const at = typeof written?.signal === "string" ? `${path}.signal` : `${path}.signal[${i}]`;
+    const at = typeof written?.signal === "string" ? `${path}.signal` : item(i);
     const signal = typeof step === "string" ? step : step.signal;
     if (signal === undefined) scene.complaints.problem(keyPlaceFor(scene.places, at), at, "signal is missing");
     if (signal === "SIGSTOP")
@@ -49,7 +50,7 @@ function refuseLateSteps(
   let at = 0;
   for (const [i, step] of steps.entries()) {
     if (i > 0 && at >= graceMs) {
-      const item = `${path}.signal[${i}]`;
+      const item = itemPaths(places, `${path}.signal`)(i);
       const message = `would be sent after ${at / 1000} s, but the service is killed after ${graceMs / 1000} s (graceSeconds)`;
       complaints.problem(placeFor(places, item), item, message);
       return;

@@ -1,6 +1,7 @@
-import { quote } from "../complaints.js";
+import { characterCode, quote } from "../complaints.js";
 import { count, type Format, flag, path, Refused, seconds, text } from "../format.js";
 import { commandLine, pattern } from "../format-process.js";
+import { isIPv6 } from "../ip-address.js";
 import { either, key, listOf, mapOf, type ObjectOf, object, scalarOf } from "../shape.js";
 import { commandShape, listenerName } from "./names.js";
 
@@ -25,13 +26,48 @@ const scheme: Format<"http" | "https"> = {
   parse: ({ text: written }) => (["http", "https"] as const).find((known) => known === written.toLowerCase()),
   json: { enum: ["http", "https", "HTTP", "HTTPS"] },
 };
-const host = key(scalarOf(text), { doc: "Address to ask.", defaultText: "the listener's own address, or 127.0.0.1" });
+/** What a URL can have as host; an IPv6 address stands without brackets here. */
+const hostName: Format<string> = {
+  name: "host",
+  needs: "a host name or an IP address",
+  parse: ({ value, text: written }) => {
+    if (value === null) return undefined;
+    if (isIPv6(written)) return written;
+    return /^[\p{L}\p{N}._-]+$/u.test(written) && URL.canParse(`http://${written}/`) ? written : undefined;
+  },
+  json: text.json,
+};
+/** What a request line can have as its target; the rest of what is no ASCII is sent percent-encoded. */
+const requestPath: Format<string> = {
+  name: "request path",
+  needs: "a path",
+  parse: ({ value, text: written }) => {
+    if (value === null || written === "") return undefined;
+    if (/^[a-z]+:\/\//i.test(written))
+      return new Refused(
+        `${quote(written)} is a URL, its path alone is needed`,
+        "scheme, host and port are keys of their own",
+      );
+    const wrong = [...written].find((char) => /[\p{Cc}#]/u.test(char));
+    return wrong === undefined
+      ? written
+      : new Refused(
+          `has the character ${characterCode(wrong)}, which no path can have`,
+          `write ${encodeURIComponent(wrong)}`,
+        );
+  },
+  json: text.json,
+};
+const host = key(scalarOf(hostName), {
+  doc: "Address to ask.",
+  defaultText: "the listener's own address, or 127.0.0.1",
+});
 const listener = key(listenerName, { doc: "Name of one of the service's listeners, instead of a port." });
 
 const noGrpc = "gRPC is not asked here; use exec with grpc_health_probe, or tcpSocket";
 
 const httpGet = object("httpGet probe", {
-  path: key(scalarOf(text), { doc: "Path and query to ask for.", default: "/", examples: ["/healthz"] }),
+  path: key(scalarOf(requestPath), { doc: "Path and query to ask for.", default: "/", examples: ["/healthz"] }),
   port: key(port, { doc: "TCP port." }),
   listener,
   host,
@@ -75,7 +111,7 @@ const file = object("file probe", {
 
 const log = object("log probe", {
   pattern: key(scalarOf(pattern), {
-    doc: "JavaScript regular expression; ready when a line of the service's output matches.",
+    doc: "JavaScript regular expression; ready when a line of the service's output matches. The supervisor itself matches it, so it must not backtrack without end, as ^(a+)+$ does.",
     examples: ["listening on port \\d+"],
   }),
 });

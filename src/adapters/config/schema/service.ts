@@ -132,6 +132,7 @@ export const service = object(
   "service",
   {
     command: key(commandShape, {
+      also: ["cmd", "exec", "run", "entrypoint", "program"],
       doc: "Program and arguments. A list is taken word by word; a text is split at blanks, with quotes, and given to no shell.",
       examples: [["node", "server.js"], "node server.js"],
     }),
@@ -220,6 +221,7 @@ export const service = object(
     upgrade: key(serviceUpgrade, { doc: "What an upgrade does with the service." }),
   },
   {
+    args: "arguments stand in command, behind the program",
     image: "a service is a program of this container, not an image",
     build: "a service is a program of this container, not an image",
   },
