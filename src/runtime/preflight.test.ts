@@ -57,7 +57,12 @@ class Stage {
           env: {},
           listeners,
           succeeds: true,
-          pass: (argv, env, bound) => ({ argv, env, pidEnv: [], fds: bound.map(({ fd }) => ({ target: 3, fd })) }),
+          pass: (argv, env, bound) => ({
+            argv,
+            env,
+            pidEnv: [],
+            fds: bound.map(({ fd }) => ({ target: 3, fd, listener: "http" })),
+          }),
           drainSignal: () => undefined,
           accepting: () => false,
         },

@@ -126,6 +126,8 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         `PINGORA_ENTRY_INSTANCE=${index}`,
         ...wired.env,
       ];
+      // private sockets, which the init does not hold
+      const own = new Set(bound.filter(({ standsFor }) => standsFor !== undefined).map(({ spec: { name } }) => name));
       // a lost channel is told by its own event
       for (const { name, fd } of wired.kept) init.hold(name, fd).catch(() => {});
       expectExit(id, receive);
@@ -141,7 +143,9 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         newSession: true,
         tty: spec.tty,
         fds: [
-          ...passed.fds.map(({ target, fd, listener }) => ({ target, fd, held: heldName(listener) })),
+          ...passed.fds.map(({ target, fd, listener }) =>
+            own.has(listener) ? { target, fd } : { target, fd, held: heldName(listener) },
+          ),
           ...wired.fds,
         ],
       };
