@@ -1,4 +1,4 @@
-// `npm start`: runs examples/local in the foreground and prints where the status page is. Ctrl-C stops it, in order.
+// `npm start`: runs examples/local in the foreground and prints where the status page is. Ctrl-C stops it in order, and so does closing the terminal.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
@@ -10,7 +10,6 @@ import { join, resolve } from "node:path";
 await import("./setup.mjs");
 
 const root = resolve(import.meta.dirname, "..");
-const dir = mkdtempSync(join(tmpdir(), "pingora-entry-"));
 
 function freePort() {
   return new Promise((done, failed) => {
@@ -33,6 +32,8 @@ function ready(port) {
 }
 
 const [web, admin] = [process.env.PORT ?? (await freePort()), process.env.ADMIN_PORT ?? (await freePort())];
+// from here to the handlers nothing is awaited: no signal finds a folder or a child and nobody who ends them
+const dir = mkdtempSync(join(tmpdir(), "pingora-entry-"));
 const env = { ...process.env, EXAMPLE_DIR: dir, PORT: String(web), ADMIN_PORT: String(admin) };
 const child = spawn(join(root, "dist/bin/pingora-entry"), ["run", "-c", "examples/local/config.yaml"], {
   cwd: root,
@@ -44,7 +45,9 @@ const child = spawn(join(root, "dist/bin/pingora-entry"), ["run", "-c", "example
 
 let asked = 0;
 process.on("SIGINT", () => child.kill(asked++ === 0 ? "SIGTERM" : "SIGINT"));
-process.on("SIGTERM", () => child.kill("SIGTERM"));
+for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill("SIGTERM"));
+// a terminal that was closed takes no words any more
+for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
 child.on("exit", (code, signal) => {
   rmSync(dir, { recursive: true, force: true });
   process.exit(signal ? 1 : code);

@@ -1,30 +1,69 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { commandOf, descendantsOf, eventually, freePort, kill } from "../harness.js";
 
-test("npm start ends with everything it started when npm gets SIGTERM", async () => {
+/** Runs `npm start` by `argv`, has it stopped by `stop` once it is ready; fails when a process or a file of it is left. */
+async function started(
+  [program = "", ...args]: readonly string[],
+  stop: (parent: ChildProcess) => void,
+): Promise<number | null> {
   const port = await freePort();
-  const env = { ...process.env, ADMIN_PORT: `${port}`, PORT: `${await freePort()}` };
-  const npm = spawn("npm", ["start"], { env, stdio: "ignore" });
-  const pid = npm.pid ?? 0;
+  const dir = mkdtempSync(join(tmpdir(), "pe-start-"));
+  const env = { ...process.env, ADMIN_PORT: `${port}`, PORT: `${await freePort()}`, TMPDIR: dir };
+  const parent = spawn(program, args, { env, stdio: ["pipe", "ignore", "ignore"] });
+  const pid = parent.pid ?? 0;
+  let all: (readonly [number, string])[] = [];
+  // what has the number of one of them now is another process
+  const left = () => all.filter(([each, command]) => command !== "" && commandOf(each) === command);
   try {
     await eventually(
       async () => {
-        assert.equal(npm.exitCode, null);
+        assert.equal(parent.exitCode, null);
         const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
         return answer?.status === 200;
       },
       { timeoutMs: 60_000, what: "/readyz" },
     );
-    const started = descendantsOf(pid).map((each) => [each, commandOf(each)] as const);
-    const [code] = await Promise.all([once(npm, "exit").then(([code]) => code), npm.kill("SIGTERM")]);
-    assert.equal(code, 0);
-    // what has the number of one of them now is another process
-    const left = started.filter(([each, command]) => command !== "" && commandOf(each) === command);
-    assert.deepEqual(left, []);
+    assert.ok(
+      readdirSync(dir).some((name) => name.startsWith("pingora-entry-")),
+      "a folder of its own",
+    );
+    all = descendantsOf(pid).map((each) => [each, commandOf(each)] as const);
+    const [code] = await Promise.all([once(parent, "exit").then(([code]) => code), stop(parent)]);
+    await eventually(() => left().length === 0, { timeoutMs: 15_000, what: "the end of everything" }).catch(() => {});
+    assert.deepEqual(left(), []);
+    const files = existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith("pingora-entry-")) : [];
+    assert.deepEqual(files, []);
+    return code;
   } finally {
+    for (const [each] of left()) kill(each);
     for (const each of [...descendantsOf(pid), pid]) kill(each);
+    rmSync(dir, { recursive: true, force: true });
   }
+}
+
+test("npm start ends with everything it started when npm gets SIGTERM", async () => {
+  assert.equal(await started(["npm", "start"], (npm) => void npm.kill("SIGTERM")), 0);
+});
+
+/** Runs its arguments as leader of a session on a terminal, which is closed when stdin is. */
+const onTerminal = `
+import os, pty, select, sys
+pid, tty = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+while 0 not in (ready := select.select([tty, 0], [], [])[0]):
+    os.read(tty, 4096)
+os.close(tty)
+os.waitpid(pid, 0)
+`;
+const skip = spawnSync("python3", ["-c", "import pty"]).status !== 0 && "no python3 to make a terminal with";
+
+test("npm start ends with everything it started when its terminal is closed", { skip }, async () => {
+  await started(["python3", "-c", onTerminal, "npm", "start"], (terminal) => void terminal.stdin?.end());
 });
