@@ -22,11 +22,10 @@ RUN PINGORA_ENTRY_BUILD_ID="${BUILD_ID}" npm run setup
 ARG NODE_LICENSE=/usr/local/LICENSE
 # The code cache fits exactly this Node: both travel together. A build without the cache fails here, not in slow starts later.
 RUN install -d /opt/pingora-entry \
- && cp dist/bin/pingora-entry dist/bin/addon.node dist/bin/adopt.so dist/bin/*.cjs dist/bin/*.cache /opt/pingora-entry/ \
+ && cp dist/bin/pingora-entry dist/bin/addon.node dist/bin/adopt.so dist/bin/*.cjs dist/bin/*.cache dist/bin/LICENSES-THIRD-PARTY /opt/pingora-entry/ \
  && cp "$(command -v node)" /opt/pingora-entry/node \
  && strip --strip-unneeded /opt/pingora-entry/node \
  && cp LICENSE /opt/pingora-entry/LICENSE \
- && node scripts/third-party-licenses.mjs >/opt/pingora-entry/LICENSES-THIRD-PARTY \
  && if [ "$NODE_LICENSE" != absent ]; then cp "$NODE_LICENSE" /opt/pingora-entry/LICENSE-NODE; fi \
  && chmod -R a+rX,go-w /opt/pingora-entry \
  && env -i /opt/pingora-entry/pingora-entry version

@@ -1,4 +1,5 @@
-// Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs and the code caches of the running Node.
+// Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs with the licences of what is in them, and the code caches of the
+// running Node.
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -13,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { leanLibraries, refuseTouchingOutputs } from "./lean-libraries.mjs";
+import { thirdPartyLicenses } from "./third-party-licenses.mjs";
 
 const root = resolve(import.meta.dirname, "..");
 const out = join(root, "dist", "bin");
@@ -48,7 +50,7 @@ export function bundlesAreFresh() {
   if (!existsSync(made)) return false;
   const sources = Math.max(
     newest(join(root, "src")),
-    ...["package.json", "scripts/build.mjs", "scripts/lean-libraries.mjs"].map(
+    ...["package.json", "scripts/build.mjs", "scripts/lean-libraries.mjs", "scripts/third-party-licenses.mjs"].map(
       (file) => statSync(join(root, file)).mtimeMs,
     ),
   );
@@ -82,6 +84,7 @@ export async function buildBundles() {
     admin: "src/library/admin.ts",
     library: "src/library/index.ts",
   };
+  const bundled = new Set();
   for (const [name, entry] of Object.entries(entries)) {
     const outfile = join(out, `${name}.cjs`);
     const { metafile, outputFiles } = await esbuild.build({
@@ -92,8 +95,10 @@ export async function buildBundles() {
       write: false,
     });
     refuseTouchingOutputs(`${name}.cjs`, metafile);
+    for (const input of Object.keys(metafile.inputs)) bundled.add(input);
     writeFileSync(outfile, outputFiles[0].contents);
   }
+  writeFileSync(join(out, "LICENSES-THIRD-PARTY"), thirdPartyLicenses(root, bundled));
 }
 
 export function buildTypes() {
@@ -102,6 +107,8 @@ export function buildTypes() {
   if (tsc.status !== 0)
     throw new Error(`the types do not compile:
 ${tsc.stdout}${tsc.stderr}`);
+  // the library is CommonJS, whoever loads it: its types say the same, to `import` and to `require`
+  writeFileSync(join(root, "dist/types/package.json"), '{ "type": "commonjs" }\n');
 }
 
 export const cachesAreFresh = () => {

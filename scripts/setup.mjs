@@ -48,7 +48,7 @@ else if (!quiet) console.log("  native binaries: up to date");
 const { buildBundles, buildCaches, buildTypes, bundlesAreFresh, cachesAreFresh } = await import("./build.mjs");
 const stale = !bundlesAreFresh();
 await step("bundles", () => !stale, buildBundles);
-await step("types", () => !stale && existsSync(join(root, "dist/types/library/index.d.ts")), buildTypes);
+await step("types", () => !stale && existsSync(join(root, "dist/types/package.json")), buildTypes);
 await step("code caches", cachesAreFresh, buildCaches);
 if (!quiet)
   console.log(

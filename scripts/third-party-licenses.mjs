@@ -1,14 +1,24 @@
-// Prints the licences of what the bundles contain: every package of package-lock.json that is not for development only.
+// The licences of the packages that the bundles contain parts of: their terms want to travel with every copy.
 import { readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 
-const root = resolve(import.meta.dirname, "..");
-const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
-for (const [path, { version, license, dev }] of Object.entries(packages)) {
-  if (path === "" || dev) continue;
-  const folder = join(root, path);
-  const files = readdirSync(folder).filter((name) => /^(licen[cs]e|notice)/i.test(name));
-  console.log(`${path.replace(/^.*node_modules\//, "")} ${version}: ${license}\n`);
-  for (const file of files) console.log(`${readFileSync(join(folder, file), "utf8").trim()}\n`);
-  console.log("-".repeat(80));
+/**
+ * @param {string} root of the checkout
+ * @param {Iterable<string>} inputs files that went into the bundles, relative to root
+ * @returns {string} name, version, licence and its text of each package, by name
+ */
+export function thirdPartyLicenses(root, inputs) {
+  const folders = new Set(
+    [...inputs].flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0] ?? []),
+  );
+  return [...folders]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
+      const texts = readdirSync(join(root, folder))
+        .filter((file) => /^(licen[cs]e|notice)/i.test(file))
+        .map((file) => `${readFileSync(join(root, folder, file), "utf8").trim()}\n\n`);
+      return `${name} ${version}: ${license}\n\n${texts.join("")}${"-".repeat(80)}\n`;
+    })
+    .join("");
 }
