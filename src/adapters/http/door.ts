@@ -55,10 +55,12 @@ export async function openDoor(
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, parsed) => parsed(null, body));
   let paused = false;
-  app.addHook("onRequest", (_request, reply, next) => {
+  app.addHook("onRequest", (request, reply, next) => {
     reply.headers(commonHeaders);
     if (paused) reply.header("connection", "close");
-    next();
+    if (request.raw.httpVersion !== "1.1" || request.headers.host !== undefined) return next();
+    reply.header("connection", "close");
+    refuse(request, reply, 400, "cannot read the request: it has no Host");
   });
   routes(app);
   refusals(app, where, log, alsoHere);
@@ -98,6 +100,8 @@ const serverOptions = {
   requestTimeout: 10_000,
   connectionsCheckingInterval: 5_000,
   maxHeaderSize: 8 * 1024,
+  // refused in onRequest, with our headers and words
+  requireHostHeader: false,
 } as const;
 
 const commonHeaders = { "cache-control": "no-store", "x-content-type-options": "nosniff" } as const;

@@ -54,14 +54,17 @@ function answerAll(
   const excluded = query.exclude === undefined ? [] : [query.exclude].flat();
   const ok = excluded.length === 0 ? view.ok : view.checks.every((check) => check.ok || excluded.includes(check.name));
   reply.code(ok ? 200 : 503);
-  if (wantsJson(request)) return reply.send({ ok, phase, checks: view.checks, excluded });
+  const unknown = excluded.filter((each) => !view.checks.some((check) => check.name === each));
+  if (wantsJson(request)) {
+    const known = excluded.filter((each) => !unknown.includes(each));
+    return reply.send({ ok, phase, checks: view.checks, excluded: known });
+  }
   reply.type("text/plain; charset=utf-8");
   if (ok && query.verbose === undefined) return reply.send("ok");
-  const unknown = excluded.filter((each) => !view.checks.some((check) => check.name === each));
-  const warning =
-    unknown.length === 0 ? "" : `warn: some checks cannot be excluded: no match for ${unknown.join(", ")}\n`;
+  const quoted = unknown.map((each) => JSON.stringify(each)).join(",");
+  const warning = quoted === "" ? "" : `warn: some health checks cannot be excluded: no matches for ${quoted}\n`;
   const lines = view.checks.map((check) => line(check, excluded)).join("");
-  return reply.send(`${warning}${lines}${name} check ${ok ? "passed" : "failed"}\n`);
+  return reply.send(`${lines}${warning}${name} check ${ok ? "passed" : "failed"}\n`);
 }
 
 function line({ name, ok, reason }: Check, excluded: readonly string[]): string {

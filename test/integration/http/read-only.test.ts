@@ -88,6 +88,19 @@ test("/prestop on TCP is for who presents the token", async () => {
   );
 });
 
+test("/prestop on TCP takes a token of any characters, presented as UTF-8", async () => {
+  // its last byte is 0xa0
+  const spoken = "schlüssel-für-日本-à";
+  await using stage = await Stage.open(one, { plan: { services: [], admin: { prestopToken: spoken } } });
+  const present = (bytes: Buffer) =>
+    stage.tcp("/prestop", { method: "POST", headers: { authorization: `Bearer ${bytes.toString("latin1")}` } });
+  assert.equal((await present(Buffer.from(spoken).subarray(0, -1))).status, 401);
+  const answer = present(Buffer.from(spoken));
+  await eventually(() => stage.control.calls.length === 1);
+  stage.control.drained();
+  assert.equal((await answer).status, 200);
+});
+
 test("/prestop on TCP answers 405 to another method, with a token and without one in the request", async () => {
   await using stage = await Stage.open(one, { plan: { services: [], admin: { prestopToken: token } } });
   for (const method of ["HEAD", "PUT", "DELETE", "OPTIONS"]) {
@@ -108,6 +121,8 @@ test("what cannot be read is answered as everything is: words, not to be stored"
   }
   for (const [text, status] of [
     ["HELLO\r\n\r\n", "400 Bad Request"],
+    ["GET /livez HTTP/1.1\r\n\r\n", "400 Bad Request"],
+    ["GET /nowhere HTTP/1.1\r\n\r\n", "400 Bad Request"],
     [`GET / HTTP/1.1\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, "431 Request Header Fields Too Large"],
   ]) {
     const socket = connect(stage.port, "127.0.0.1").setEncoding("latin1");

@@ -69,14 +69,15 @@ test("the page follows the server live: a failure, a stop with its deadlines, th
     assert.ok(instance !== undefined);
     const waiting = {
       ...web,
-      instances: [{ ...instance, until: Date.now() + 30_000, lastExit: { code: 1, at: Date.now() } }],
+      // of an earlier supervisor: by reason only this one's own are counted
+      instances: [{ ...instance, restarts: 3, until: Date.now() + 30_000, lastExit: { code: 1, at: Date.now() } }],
     };
     control.change({ services: [cache, migrate, waiting] });
     await eventually(async () => (await browser.text("#why")) === "Not ready: web (Backoff)");
     assert.equal(await browser.text("#ready"), "○ Not ready");
     assert.match(
       await browser.text("#service-web"),
-      /↻ Backoff\s+exited with code 1[\s\S]*next try in \d\d\.\d s[\s\S]*last exit 1 at/,
+      /↻ Backoff\s+exited with code 1[\s\S]*next try in \d\d\.\d s[\s\S]*restarts 3[\s\S]*last exit 1 at/,
     );
 
     const now = Date.now();
