@@ -159,6 +159,14 @@ for (const helm of helms) {
       }
     });
 
+    test("every address that a start takes is taken", () => {
+      const addresses = [8081, "8081", ":8081", "*:8081", "localhost:8081", "[::1]:8081", "0.0.0.0:0"];
+      const expanded = ["WEB", "PORT"].map((name) => `\${${name}}`).join(":");
+      const listeners = Object.fromEntries([...addresses, expanded].map((tcp, n) => [`l${n}`, { tcp }]));
+      const outcome = render(helm, { listeners, services: { web: { command: ["web"] } }, service: { enabled: false } });
+      assert.ok(outcome.ok, outcome.stderr);
+    });
+
     const refused: readonly [string, object, RegExp][] = [
       [
         "a stop that does not fit",
@@ -183,6 +191,21 @@ for (const helm of helms) {
         { ...shop, service: { listener: "web" } },
         /there is no listener "web" .*dns, http, local/,
       ],
+      [
+        "an address with words behind it",
+        { ...shop, listeners: { ...shop.listeners, http: { tcp: "0.0.0.0:80 80" } } },
+        /listeners\.http\.tcp: "0\.0\.0\.0:80 80" is no address to listen on: needs "host:port", ":port" or a port/,
+      ],
+      [
+        "an IPv6 address without brackets",
+        { ...shop, listeners: { ...shop.listeners, http: { tcp: "::1:80" } } },
+        /listeners\.http\.tcp: "::1:80" is no address to listen on/,
+      ],
+      ...[70_000, "[::]:70000"].map((udp): [string, object, RegExp] => [
+        `a port of seventeen bits, ${udp},`,
+        { ...shop, listeners: { ...shop.listeners, dns: { udp } } },
+        /listeners\.dns\.udp: port 70000 is too large, the most is 65535/,
+      ]),
       ["a key that the configuration does not know", { ...shop, services: { web: { comand: ["web"] } } }, /comand/],
       ["a value that the chart does not know", { ...shop, replicas: 2 }, /replicas/],
       ["a second place for the grace", { ...shop, shutdown: { gracePeriodSeconds: 9 } }, /gracePeriodSeconds/],

@@ -49,6 +49,21 @@ exec: { command: [{{ .root.Values.entrypoint }}, healthcheck, {{ .flag }}] }
 {{ toYaml .timing }}
 {{- end }}
 
+{{/* Fails for a listener whose address the start would refuse, as far as that can be seen here. */}}
+{{- define "pingora-entry.listenerAddress" -}}
+{{- range $kind := list "tcp" "udp" }}
+{{- $address := get $.listener $kind | toString }}
+{{- if not (or (has $address (list "" "<nil>")) (contains "$" $address)) }}
+{{- if not (regexMatch "^((\\[[^]]*\\]|[^:]*):)?[0-9]+$" $address) }}
+{{- fail (printf "listeners.%s.%s: %q is no address to listen on: needs \"host:port\", \":port\" or a port" $.name $kind $address) }}
+{{- end }}
+{{- if gt (regexFind "[0-9]+$" $address | float64) 65535.0 }}
+{{- fail (printf "listeners.%s.%s: port %s is too large, the most is 65535" $.name $kind (regexFind "[0-9]+$" $address)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The port of a listener, or nothing: unix sockets, port 0 and ${VARIABLES} have none that is known here. */}}
 {{- define "pingora-entry.listenerPort" -}}
 {{- $address := toString (default (default "" .udp) .tcp) }}
@@ -74,6 +89,7 @@ exec: { command: [{{ .root.Values.entrypoint }}, healthcheck, {{ .flag }}] }
 {{- $ports := dict }}
 {{- $admin := int .Values.admin.port }}
 {{- range $name, $listener := (include "pingora-entry.configured" . | fromJson).listeners }}
+{{- include "pingora-entry.listenerAddress" (dict "name" $name "listener" (default dict $listener)) }}
 {{- with include "pingora-entry.listenerPort" $listener | int }}
 {{- $protocol := ternary "UDP" "TCP" (hasKey $listener "udp") }}
 {{- if and (eq . $admin) (eq $protocol "TCP") }}
