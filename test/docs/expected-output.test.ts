@@ -8,6 +8,8 @@ test("outputMatches forgives times, process ids and widths, and nothing else", (
   assert.ok(!outputMatches(shown, "11:00:00.001 web/0 ready after 900 ms\nweb    Ready  4  57  1.5s\n"));
   assert.ok(!outputMatches(shown, "11:00:00.001 api/0 ready after 900 ms\nweb    Ready  3  57  1.5s\n"));
   assert.ok(!outputMatches(shown, "11:00:00.001 web/0 ready after 900 ms\n"));
+  assert.ok(outputMatches('{"cause":"SIGTERM","seconds":1}', '{"cause":"SIGTERM","seconds":1.3}'));
+  assert.ok(!outputMatches('{"cause":"SIGTERM","seconds":1}', '{"cause":"SIGTERM","code":1.3}'));
   assert.ok(!outputMatches("3", "78"));
   assert.ok(!outputMatches("", "something"));
 });

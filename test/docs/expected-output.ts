@@ -26,6 +26,7 @@ const free: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/y, "\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z"],
   [/\d\d:\d\d:\d\d\.\d{3}/y, "\\d\\d:\\d\\d:\\d\\d\\.\\d{3}"],
   [/\d+(\.\d+)? ?(ms|s|min|h)\b/y, "\\d+(\\.\\d+)? ?(ms|s|min|h)"],
+  [/"seconds":\d+(\.\d+)?/y, '"seconds":\\d+(\\.\\d+)?'],
   [/\d{4,}/y, "\\d+"],
   [/\s+/y, "\\s+"],
 ];
