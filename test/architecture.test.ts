@@ -50,6 +50,23 @@ test("src imports only what the import table of the architecture allows", () => 
   assert.deepEqual(wrong, []);
 });
 
+test("src/core knows no clock, no chance, no timer, no process and waits for nothing", () => {
+  const impure =
+    /\bDate\.now\b|\bnew Date\(\s*\)|(?<![.\w])(?:performance|process|globalThis|console)\s*[.[]|\b(?:set(?:Timeout|Interval|Immediate)|queueMicrotask|Math\.random|Promise|async|await)\b/;
+  const wrong = files
+    .filter((file) => layer(file) === "core")
+    .flatMap((file) => {
+      // words of comments and texts are no code; nor are line ends within them
+      const code = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\/|\/\/.*|"(?:[^"\\\n]|\\.)*"/g, (text) =>
+        text.replace(/[^\n]/g, " "),
+      );
+      return code
+        .split("\n")
+        .flatMap((line, index) => (impure.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : []));
+    });
+  assert.deepEqual(wrong, []);
+});
+
 test("src has no import cycle", () => {
   const edges = new Map<string, string[]>();
   for (const { from, to, typeOnly } of imports)
