@@ -19,8 +19,8 @@ service to the ones that wait for it.
 
   -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
                         directory is read in name order)
-  -f, --format FORMAT   text (default); dot for Graphviz; mermaid for Markdown;
-                        json for programs
+  -f, --format FORMAT   how it is written: text (default), dot for Graphviz,
+                        mermaid for Markdown, json for programs
 
   pingora-entry graph --format dot | dot -Tsvg > services.svg
 `;

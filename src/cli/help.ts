@@ -1,5 +1,6 @@
 import { EntryError } from "../core/entry-error.js";
 import { suggest } from "../core/suggest.js";
+import { readArguments } from "./arguments.js";
 import type { Command } from "./command.js";
 
 const usage = `usage: pingora-entry help [COMMAND]
@@ -16,7 +17,9 @@ export function helpCommand(all: () => Promise<readonly Command[]>): Command {
     usage,
     async run(args, io) {
       const commands = await all();
-      const name = args.find((word) => !word.startsWith("-"));
+      const { values, words } = readArguments("help", args, { help: { type: "boolean", short: "h" } });
+      const [name = values.help === true ? "help" : undefined, more] = words;
+      if (more !== undefined) throw new EntryError("usage", `cannot use "${more}": help is about one command`);
       if (name === undefined) {
         io.out(overview(commands));
         return 0;

@@ -2,6 +2,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { type Loaded, loadPlan } from "../adapters/config/load-plan.js";
 import { EntryError } from "../core/entry-error.js";
+import { argumentsProblem } from "./arguments.js";
 import type { Io } from "./command.js";
 
 /** Arguments of a command that looks at the plan: its own options, -c as often as one likes, and CMD behind `--`. */
@@ -12,22 +13,15 @@ export function parsePlanArgs<T extends NonNullable<ParseArgsConfig["options"]>>
 ) {
   const end = args.indexOf("--");
   const own = end === -1 ? args : args.slice(0, end);
+  const all = { ...options, conf: { type: "string", short: "c", multiple: true } } as const;
   try {
-    const { values } = parseArgs({
-      args: [...own],
-      options: { ...options, conf: { type: "string", short: "c", multiple: true } } as const,
-    });
+    const { values } = parseArgs({ args: [...own], options: all });
     return { values, command: end === -1 ? [] : args.slice(end + 1) };
   } catch (error) {
-    const message = error instanceof Error ? error.message.replace(/\. .*$/s, "") : String(error);
-    const hint =
-      (error as { code?: string }).code === "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL"
-        ? "name the file with -c, put CMD behind --"
-        : `see pingora-entry help ${name}`;
-    throw new EntryError(
-      "usage",
-      `cannot read the arguments of ${name}: ${message.charAt(0).toLowerCase()}${message.slice(1)}; ${hint}`,
-    );
+    if ((error as { code?: string }).code !== "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL")
+      throw new EntryError("usage", `${argumentsProblem(error, own, all)}; see pingora-entry help ${name}`);
+    const word = /'(.*?)'/.exec((error as Error).message)?.[1];
+    throw new EntryError("usage", `cannot use "${word}": name the file with -c, put CMD behind --`);
   }
 }
 

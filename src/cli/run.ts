@@ -9,6 +9,7 @@ import { writeTerminationMessage } from "../library/farewell.js";
 import { processService } from "../library/process-service.js";
 import { Server } from "../library/server.js";
 import { adoptInit, type EntryInit } from "../library/world.js";
+import { argumentsProblem } from "./arguments.js";
 import type { Command, Io } from "./command.js";
 
 const usage = `usage: pingora-entry [run] [options] [--] [CMD ARGS...]
@@ -82,8 +83,10 @@ function placed(problem: Problem): string {
   return place === "" ? problemSentence(problem) : `${place}: ${problemSentence(problem)}`;
 }
 
-function nothingToRun({ files }: Loaded): EntryError {
-  const where = files.length === 0 ? "no configuration was found" : `${files.join(" and ")} configures no service`;
+function nothingToRun({ files, warnings }: Loaded): EntryError {
+  const why = warnings.length === 0 ? "" : ` (${warnings.map(placed).join("; ")})`;
+  const where =
+    files.length === 0 ? `no configuration was found${why}` : `${files.join(" and ")} configures no service`;
   return new EntryError("config", `cannot run: ${where} and no CMD was given`);
 }
 
@@ -112,20 +115,19 @@ const wrapOptions = [
   "--verbose",
 ];
 
+const options = {
+  conf: { type: "string", short: "c", multiple: true },
+  upgrade: { type: "boolean", short: "u" },
+  daemon: { type: "boolean", short: "d" },
+  test: { type: "boolean", short: "t" },
+  // the init has read it
+  "warn-on-reap": { type: "boolean" },
+} as const;
+
 function parse(args: readonly string[]) {
   const { own, command } = splitCommand(args);
   try {
-    const { values } = parseArgs({
-      args: [...own],
-      options: {
-        conf: { type: "string", short: "c", multiple: true },
-        upgrade: { type: "boolean", short: "u" },
-        daemon: { type: "boolean", short: "d" },
-        test: { type: "boolean", short: "t" },
-        // the init has read it
-        "warn-on-reap": { type: "boolean" },
-      },
-    });
+    const { values } = parseArgs({ args: [...own], options });
     return { values, command };
   } catch (error) {
     const wrap = own.find((word) => wrapOptions.includes(word.split("=")[0] ?? ""));
@@ -134,6 +136,6 @@ function parse(args: readonly string[]) {
         "usage",
         `cannot use ${wrap} together with a configuration: it belongs to \`pingora-entry -- CMD\` with nothing configured`,
       );
-    throw new EntryError("usage", `cannot read the command line: ${(error as Error).message}`);
+    throw new EntryError("usage", `${argumentsProblem(error, own, options)}; see pingora-entry help run`);
   }
 }

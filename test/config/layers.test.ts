@@ -57,7 +57,7 @@ test("loadPlan says that pingora's daemon keys have no effect, and that -d has",
     [
       [
         "keys of pingora's that mean nothing here: daemon, error_log, daemon_wait_for_ready, ca_file",
-        "instead of daemon, error_log, daemon_wait_for_ready use the option -d",
+        "instead of daemon, daemon_wait_for_ready use the option -d; instead of error_log redirect stderr: pingora-entry -d ... 2>>FILE",
       ],
     ],
   );

@@ -19,8 +19,13 @@ export function judgeTopLevel(root: MapNode, complaints: Gathered): void {
   }
   if (ignored.length === 0) return;
   const place = root.entries.get(ignored[0] ?? "")?.key;
-  const daemon = ignored.filter((name) => pingoraDaemonKeys.includes(name));
-  const hint = daemon.length === 0 ? undefined : `instead of ${daemon.join(", ")} use the option -d`;
+  // -d replaces them all but one: where the log goes is for the caller to say
+  const daemon = ignored.filter((name) => pingoraDaemonKeys.includes(name) && name !== "error_log");
+  const hints = [
+    ...(daemon.length === 0 ? [] : [`instead of ${daemon.join(", ")} use the option -d`]),
+    ...(ignored.includes("error_log") ? ["instead of error_log redirect stderr: pingora-entry -d ... 2>>FILE"] : []),
+  ];
+  const hint = hints.length === 0 ? undefined : hints.join("; ");
   complaints.notice(place, "", `keys of pingora's that mean nothing here: ${ignored.join(", ")}`, hint);
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "replace.h"
 #include "request.h"
 #include "say.h"
+#include "slip.h"
 #include "supervise.h"
 #include "version.h"
 #include "wrap.h"
@@ -51,6 +53,22 @@ static bool is_subcommand(const char *word)
         if (strcmp(word, subcommands[i]) == 0)
             return true;
     return false;
+}
+
+/* The subcommand that was probably meant by a word that is no program; NULL: none is near, or the word is one to run. */
+static const char *meant_subcommand(const char *word, char *const environment[])
+{
+    static const char *const others[] = {"run", "prestop", "healthcheck", "phase", NULL};
+    char path[PATH_MAX];
+    if (strchr(word, '/') != NULL || execute_find(word, environment, path, sizeof path) != NULL)
+        return NULL;
+    for (size_t i = 0; subcommands[i] != NULL; i++)
+        if (one_slip_apart(word, subcommands[i]))
+            return subcommands[i];
+    for (size_t i = 0; others[i] != NULL; i++)
+        if (one_slip_apart(word, others[i]))
+            return others[i];
+    return NULL;
 }
 
 /*
@@ -94,12 +112,13 @@ static int become_node(const char *subcommand, char *const rest[], char *const e
     return execute_explain(node.program, errno, environment);
 }
 
-static int help(char *const environment[])
+/* subcommand: the one to tell of, NULL for all of them */
+static int help(char *subcommand, char *const environment[])
 {
     struct node node;
-    char *const nothing[] = {NULL};
+    char *const about[] = {subcommand, NULL};
     if (node_find(environment, true, &node))
-        return become_node("help", nothing, environment);
+        return become_node("help", about, environment);
     fputs(short_help, stdout);
     return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
 }
@@ -120,7 +139,7 @@ static int subcommand(const char *name, char *rest[], char *const environment[])
         return request(name, rest, environment);
     }
     if (strcmp(name, "help") == 0 && rest[0] == NULL)
-        return help(environment);
+        return help(NULL, environment);
     if (strcmp(name, "version") == 0)
         return version(rest, environment);
     return become_node(name, rest, environment);
@@ -201,11 +220,11 @@ int main(int argc, char *argv[], char *environment[])
                 return subcommand(word, argv + 1, environment);
             argc--;
             options_parse(argc, argv, 1, &options);
-            return options.help ? help(environment) : run(argv, &options, environment);
+            return options.help ? help("run", environment) : run(argv, &options, environment);
         }
     }
     if (options.help)
-        return help(environment);
+        return help(NULL, environment);
     if (options.version) {
         char *const nothing[] = {NULL};
         return version(nothing, environment);
@@ -214,5 +233,10 @@ int main(int argc, char *argv[], char *environment[])
         return run(argv, &options, environment);
     if (options.problem != NULL || options.first_word >= argc)
         return wrong_usage(&options);
+    const char *meant = options.after_dashes ? NULL : meant_subcommand(argv[options.first_word], environment);
+    if (meant != NULL) {
+        say("cannot run \"%s\": not found in PATH; did you mean the subcommand \"%s\"?", argv[options.first_word], meant);
+        return EXIT_NOT_FOUND;
+    }
     return wrap(&options, argv + options.first_word, environment);
 }

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Snapshot } from "../../../src/core/snapshot.js";
 import { eventually, kill, program, type Running, startServer } from "../harness.js";
@@ -199,6 +202,42 @@ describe("no instance, wrong usage", () => {
     await said(64, /unknown signal "TREM"; did you mean "TERM"\?/, "signal", "TREM", "web");
     await said(64, /one of bash, zsh, fish is needed/, "completion", "tcsh");
     await said(64, /unknown command "staus"; did you mean "status"\?/, "help", "staus");
+    await said(64, /cannot use "extra": help is about one command/, "help", "logs", "extra");
+    for (const [option, joined, ...args] of [
+      ["-n", "-n-1", "logs", "-n", "-1"],
+      ["--tail", "--tail=-1", "logs", "--tail", "-1"],
+      ["-c", "-c-1", "check", "-c", "-1"],
+      ["-f", "-f-1", "graph", "-f", "-1"],
+      ["-c", "-c-1", "run", "-c", "-1"],
+    ]) {
+      const text = `option "${option}" needs a value, and "-1" looks like an option; if it is meant, write ${joined}; see pingora-entry help ${args[0]}`;
+      const { code, err } = await runClient(undefined, ...args);
+      assert.deepEqual([code, err], [64, `pingora-entry: ${text}\n`]);
+    }
+    await said(64, /unknown option "--jsn"; did you mean "--json"\?; see pingora-entry help check/, "check", "--jsn");
+    await said(64, /cannot use "x.yaml": name the file with -c, put CMD behind --/, "check", "x.yaml");
+  });
+
+  test("a directory without configurations is named by who finds nothing to run", async () => {
+    const empty = mkdtempSync(join(tmpdir(), "pe-empty-"));
+    try {
+      const { code, err } = await runClient(undefined, "-c", empty);
+      const found = `no configuration was found (--conf: ${empty} has no *.yaml, *.yml or *.json file)`;
+      assert.deepEqual([code, err], [78, `pingora-entry: cannot run: ${found} and no CMD was given\n`]);
+    } finally {
+      rmSync(empty, { recursive: true });
+    }
+  });
+
+  test("COMMAND --help prints what help COMMAND prints, for every command", async () => {
+    const words = (await runClient(undefined, "help")).out.matchAll(/^ {2}([a-z]+) {2,}\S/gm);
+    const names = [...words].map(([, name = ""]) => name);
+    assert.ok(names.includes("run") && names.includes("prestop") && names.includes("help"), names.join(" "));
+    for (const name of names) {
+      const { out } = await runClient(undefined, "help", name);
+      assert.match(out, /^usage: /, name);
+      for (const flag of ["--help", "-h"]) assert.equal((await runClient(undefined, name, flag)).out, out, name);
+    }
   });
 });
 

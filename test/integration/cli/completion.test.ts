@@ -80,6 +80,15 @@ _pingora_entry; printf '%s\\n' "\${COMPREPLY[@]}"; complete -p pingora-entry >/d
     }
   });
 
+  test("fish describes an option by what it is for", { skip: has("fish") }, () => {
+    const script = "pingora-entry completion fish | source; complete -C 'pingora-entry graph --format '";
+    const found = shell("fish", ["--no-config", "-c", script]).trim().split("\n");
+    assert.deepEqual(
+      found.sort(),
+      ["dot", "json", "mermaid", "text"].map((each) => `${each}\thow it is written`),
+    );
+  });
+
   test("zsh completes commands, options, values and the names of running services", { skip: has("zsh") }, () => {
     for (const { line, words } of cases) {
       // a shell on a terminal of its own, with a finger on the tab key; it beeps and lists when several are possible

@@ -50,7 +50,31 @@ test("a subcommand is Node with the bundle, options before it or after it", { sk
   assert.equal((await call(where, ["status"], { env: { CODE: "9" } })).code, 9);
   assert.equal((await call(where, ["--help"])).out, `node ${script} help\n`);
   assert.equal((await call(where, ["-h"])).out, `node ${script} help\n`);
+  assert.equal((await call(where, ["run", "--help"])).out, `node ${script} help run\n`);
+  assert.equal((await call(where, ["-c", "x", "run", "-h"])).out, `node ${script} help run\n`);
   assert.equal((await call(where, ["--version"])).out, `node ${script} version\n`);
+});
+
+test("a word that is no program and one slip away from a subcommand is told so", { skip }, async () => {
+  const where = home();
+  for (const [word, meant] of [
+    ["statuss", "status"],
+    ["stauts", "status"],
+    ["hlep", "help"],
+    ["chek", "check"],
+    ["healthchekc", "healthcheck"],
+    ["phase2", "phase"],
+    ["rum", "run"],
+  ] as const) {
+    const said = `cannot run "${word}": not found in PATH; did you mean the subcommand "${meant}"?\n`;
+    assert.deepEqual(await call(where, [word]), { code: 127, out: "", err: `pingora-entry: ${said}` });
+    assert.match((await call(where, ["--", word])).err, /not found in PATH \(/);
+  }
+  for (const word of ["redis-server", "s", "", "stats2us", "./statuss"])
+    assert.doesNotMatch((await call(where, [word])).err, /did you mean/, word);
+  mkdirSync(join(where, "bin"));
+  writeFileSync(join(where, "bin", "statuss"), "#!/bin/sh\necho mine\n", { mode: 0o755 });
+  assert.equal((await call(where, ["statuss"], { env: { PATH: `${where}/bin:${process.env.PATH}` } })).out, "mine\n");
 });
 
 test("after -- , or with a path, a word is a program whatever its name", { skip }, async () => {
