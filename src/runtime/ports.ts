@@ -372,7 +372,7 @@ export interface OldEnd {
   /** the state of core/handover-old.ts in which it ended */
   readonly step: string;
   readonly reason: string;
-  /** NEW has said so itself: it ends its services in its own time */
+  /** NEW has said so itself, or lives and is told: it ends its services in its own time */
   readonly leaves: boolean;
 }
 

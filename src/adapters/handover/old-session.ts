@@ -155,7 +155,13 @@ export class OwnerSession implements OldSession {
   }
 
   abort(reason: string): void {
+    this.#leaves ||= this.#isFresh;
     this.#engine.feed("abort", { reason });
+  }
+
+  /** NEW has been heard not long ago. */
+  get #isFresh(): boolean {
+    return this.#engine.quietMs <= freshBeats * this.#world.times.heartbeatMs;
   }
 
   /** Whether to go on: not when it is over. @throws Error: called out of order, a bug of the caller */
@@ -247,7 +253,7 @@ export class OwnerSession implements OldSession {
         this.#engine.wire.sendLast({ type: "ABORT", reason: handoverText(this.#engine.reason) });
         return undefined;
       case "listen back":
-        return this.#engine.quietMs <= freshBeats * this.#world.times.heartbeatMs ? "heard" : undefined;
+        return this.#isFresh ? "heard" : undefined;
       case "acknowledge":
         if (frame?.type === "BATCH") this.#offer?.acknowledge(frame.batch);
         return this.#offer?.complete ? "acknowledged" : this.#sendOffer();
