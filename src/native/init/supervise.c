@@ -152,11 +152,14 @@ static void take_signal(const struct signalfd_siginfo *info, int64_t now)
 
 static void take_signals(int64_t now)
 {
+    /*
+     * A few a turn: the kernel searches all that are queued for each one it gives out, lowest number first, so a flood of real-time signals
+     * takes seconds to read, and TERM and CHLD come before it. What is left wakes us again.
+     */
     struct signalfd_siginfo infos[8];
-    ssize_t length;
-    while ((length = read(watch_signals(), infos, sizeof infos)) > 0)
-        for (size_t i = 0; i < (size_t)length / sizeof infos[0]; i++)
-            take_signal(&infos[i], now);
+    ssize_t length = read(watch_signals(), infos, sizeof infos);
+    for (ssize_t i = 0; i < length / (ssize_t)sizeof infos[0]; i++)
+        take_signal(&infos[i], now);
     reap(now);
     for (struct line *line = line_next(NULL); line != NULL; line = line_next(line))
         supervisor_look(line, now);
