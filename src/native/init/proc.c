@@ -23,8 +23,22 @@ struct entry {
 
 static char entries[8192] __attribute__((aligned(8)));
 
+/* What it tells of is what our process numbers mean: it may be missing, or be that of another PID namespace. */
+static bool is_ours(void)
+{
+    char name[24], digits[24];
+    ssize_t length = readlink("/proc/self", name, sizeof name - 1);
+    if (length <= 0)
+        return false;
+    name[length] = '\0';
+    number_print(getpid(), digits);
+    return strcmp(name, digits) == 0;
+}
+
 bool proc_begin(struct proc_walk *walk)
 {
+    if (!is_ours())
+        return false;
     walk->directory = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     walk->at = walk->filled = 0;
     return walk->directory >= 0;
@@ -99,7 +113,7 @@ bool proc_read(pid_t pid, struct process *process)
     number_print(pid, digits);
     snprintf(path, sizeof path, "/proc/%s", digits);
     process->pid = pid;
-    return read_stat(AT_FDCWD, path, process);
+    return is_ours() && read_stat(AT_FDCWD, path, process);
 }
 
 static int open_environment(pid_t pid)

@@ -20,12 +20,12 @@ struct proc_walk {
     int at, filled;
 };
 
-/* False when there is no readable /proc. */
+/* False when there is no readable /proc, or it is that of another PID namespace. */
 bool proc_begin(struct proc_walk *walk);
 bool proc_next(struct proc_walk *walk, struct process *process);
 void proc_end(struct proc_walk *walk);
 
-/* False when it is gone. */
+/* False when it is gone, and without a /proc of ours. */
 bool proc_read(pid_t pid, struct process *process);
 
 /* The environment that `pid` was started with has the element `mark` ("NAME=value"). False when it may not be read. */

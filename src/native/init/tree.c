@@ -168,12 +168,34 @@ static bool is_meant(const struct process *process, const struct line *line, boo
     return line_of(process, &of_supervisor) == line && !(spare_supervisor && of_supervisor);
 }
 
-static int signal_children(const struct line *line, int number)
+static bool signal_group_of(pid_t leader, int number)
 {
+    if (kill(-leader, number) < 0)
+        return false;
+    if (number == SIGTERM)
+        kill(-leader, SIGCONT);
+    return true;
+}
+
+/* Without /proc: the groups of the children, also of those that are gone. PID 1 alone can name all there are, when nobody is to be spared. */
+static int signal_unseen(const struct line *line, bool spare_supervisor, int number)
+{
+    pid_t supervisor = line->supervisor.pid;
     int count = 0;
-    for (int slot = 0; slot < children_end(); slot++)
-        if (children_at(slot)->state != CHILD_FREE && children_at(slot)->line == line_slot(line))
-            count += tree_signal_child(slot, number);
+    spare_supervisor = spare_supervisor && supervisor != 0;
+    if (number == SIGKILL && getpid() == 1 && line_is_only(line) && !spare_supervisor)
+        return kill(-1, number) == 0 ? 1 : 0;
+    for (int slot = 0; slot < children_end(); slot++) {
+        const struct child *child = children_at(slot);
+        if (child->state == CHILD_FREE || child->line != line_slot(line))
+            continue;
+        /* the pid of one that is gone may be another child's by now; one that has just been forked may lead no group yet */
+        if (child->reaped && children_by_pid(child->pid) != CHILD_NONE)
+            continue;
+        count += signal_group_of(child->pid, number) ? 1 : child->reaped ? 0 : tree_signal_child(slot, number);
+    }
+    if (supervisor != 0 && !spare_supervisor)
+        count += signal_group_of(supervisor, number);
     return count;
 }
 
@@ -183,7 +205,7 @@ int tree_signal_line(const struct line *line, bool spare_supervisor, int number)
     struct process process;
     int count = 0;
     if (!proc_begin(&walk))
-        return signal_children(line, number);
+        return signal_unseen(line, spare_supervisor, number);
     while (proc_next(&walk, &process)) {
         if (!is_meant(&process, line, spare_supervisor) || kill(process.pid, number) < 0)
             continue;

@@ -229,19 +229,7 @@ static int next_signal(int64_t deadline, siginfo_t *info)
     return number < 0 ? 0 : number;
 }
 
-/* What /proc tells of is what our process numbers mean: it may be missing, or be that of another PID namespace. */
-static bool proc_is_ours(void)
-{
-    char name[24], digits[24];
-    ssize_t length = readlink("/proc/self", name, sizeof name - 1);
-    if (length <= 0)
-        return false;
-    name[length] = '\0';
-    number_print(getpid(), digits);
-    return strcmp(name, digits) == 0;
-}
-
-/* Without it, PID 1 can name all there are; anybody else only the child's group. */
+/* Without /proc, PID 1 can name all there are; anybody else only the child's group. */
 static int signal_unseen(const struct wrapped *wrapped, int number)
 {
     pid_t all = getpid() == 1 ? -1 : -wrapped->child;
@@ -257,7 +245,7 @@ static int signal_rest(const struct wrapped *wrapped, int number)
 {
     struct proc_walk walk;
     struct process process;
-    if (!proc_is_ours() || !proc_begin(&walk))
+    if (!proc_begin(&walk))
         return signal_unseen(wrapped, number);
     int count = 0;
     while (proc_next(&walk, &process)) {

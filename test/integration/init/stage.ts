@@ -96,6 +96,8 @@ export function folder(): string {
 
 export interface RunOptions {
   readonly pid1?: boolean;
+  /** as PID 1 without a /proc of its own: with an empty one, or that of the outer namespace */
+  readonly proc?: "empty" | "foreign";
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly program?: string;
@@ -104,8 +106,15 @@ export interface RunOptions {
   readonly under?: readonly string[];
 }
 
+function namespace({ pid1, proc }: RunOptions): readonly string[] {
+  if (!pid1) return [];
+  if (proc === undefined) return asPid1 ?? [];
+  const outer = (asPid1 ?? []).filter((word) => word !== "--mount-proc");
+  return proc === "foreign" ? outer : [...outer, "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"];
+}
+
 export function run(args: readonly string[], options: RunOptions = {}): Running {
-  const argv = [...(options.under ?? []), ...(options.pid1 ? (asPid1 ?? []) : []), options.program ?? binary, ...args];
+  const argv = [...(options.under ?? []), ...namespace(options), options.program ?? binary, ...args];
   const child = spawn(argv[0] ?? "", argv.slice(1), {
     env: cleanEnv(options.env),
     cwd: options.cwd,
@@ -371,7 +380,11 @@ export class Stage {
     const server = createServer((socket) => listenTo(socket, connected));
     left.servers.add(server);
     await new Promise<void>((done) => server.listen(path, done));
-    const running = run(args, { ...options, program, env: { ...options.env, TEST_SOCKET: path } });
+    const running = run(args, {
+      ...options,
+      program,
+      env: { ...options.env, ...(options.proc && { PINGORA_ENTRY_HOME: home }), TEST_SOCKET: path },
+    });
     return new Stage(home, running, connected);
   }
 
