@@ -4,6 +4,7 @@ import type { ConfigNode, MapNode } from "./node.js";
 import { pingoraDaemonKeys, pingoraIgnored } from "./schema/pingora.js";
 import { rootKeys } from "./schema/root.js";
 import { service as serviceShape } from "./schema/service.js";
+import { isServiceLink } from "./service-link.js";
 import { allSettings } from "./settings.js";
 
 /** Unknown keys are mistakes; keys beginning with x- are the user's own (for anchors); pingora's other keys are named once. */
@@ -35,11 +36,12 @@ function serviceLike(node: ConfigNode): boolean {
   );
 }
 
-/** Kubernetes sets PINGORA_ENTRY_... itself for a Service of that name, so an unknown variable is no mistake; a near miss is worth a line. */
+/** A variable may be somebody else's, so an unknown one is no mistake; a near miss is worth a line. */
 export function noticeVariables(env: Readonly<Record<string, string | undefined>>, complaints: Gathered): void {
   const known = allSettings.map(({ variable }) => variable);
-  for (const name of Object.keys(env)) {
+  for (const [name, value = ""] of Object.entries(env)) {
     if (!name.startsWith("PINGORA_ENTRY_") || known.includes(name) || own.includes(name)) continue;
+    if (isServiceLink(name, value)) continue;
     const near = suggest(
       name.slice("PINGORA_ENTRY_".length),
       known.map((variable) => variable.slice("PINGORA_ENTRY_".length)),

@@ -14,6 +14,7 @@
 #include "replace.h"
 #include "request.h"
 #include "say.h"
+#include "service_link.h"
 #include "slip.h"
 #include "supervise.h"
 #include "version.h"
@@ -72,19 +73,18 @@ static const char *meant_subcommand(const char *word, char *const environment[])
 }
 
 /*
- * A variable that is the supervisor's to read. What the init itself reads, or sets for its children (a command of a service may begin
- * with this program, too), configures nothing; nor do the variables Kubernetes adds for a Service called "pingora-entry".
+ * A variable that is the supervisor's to read. What the init itself reads, or is set for services (a command of one may begin with this
+ * program, too), configures nothing; nor does what Kubernetes adds for a Service whose name begins with "pingora-entry".
  */
 static bool environment_configures(char *const environment[])
 {
-    static const char *const own[] = {"HOME=",     "CHANNEL=",      "ID=",           "VERBOSE=", "SERVICE=",
-                                      "INSTANCE=", "SERVICE_HOST=", "SERVICE_PORT=", "SERVICE_PORT_", "PORT=", "PORT_",
-                                      "ADMIN_SOCKET="};
+    static const char *const own[] = {"HOME=",     "CHANNEL=", "ID=",          "VERBOSE=",   "SERVICE=",
+                                      "INSTANCE=", "ADOPT=",   "ADOPT_DRAIN=", "PREFLIGHT=", "ADMIN_SOCKET="};
     for (size_t i = 0; environment[i] != NULL; i++) {
         if (strncmp(environment[i], prefix, sizeof prefix - 1) != 0)
             continue;
         const char *name = environment[i] + sizeof prefix - 1;
-        bool is_own = false;
+        bool is_own = service_link_is(environment[i]);
         for (size_t j = 0; j < sizeof own / sizeof own[0]; j++)
             is_own = is_own || strncmp(name, own[j], strlen(own[j])) == 0;
         if (!is_own)

@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { binary, eventually, folder, missingBinary, type RunOptions, run, stateOf, sweep } from "./stage.js";
+import { allSettings } from "../../../src/adapters/config/settings.js";
+import { binary, eventually, folder, missingBinary, type RunOptions, run, sanitized, stateOf, sweep } from "./stage.js";
 
 const skip = missingBinary;
 after(sweep);
@@ -108,13 +109,37 @@ test("what is configured starts the supervisor with the arguments as they are", 
       args.join(" "),
     );
   }
-  // what it reads itself, what it sets for its children, and what Kubernetes sets for a Service called pingora-entry
-  const kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_ADMIN", "PORT", "PORT_9090_TCP_ADDR"];
-  for (const name of ["HOME", "CHANNEL", "ID", "VERBOSE", "SERVICE", "INSTANCE", "ADMIN_SOCKET", ...kubernetes]) {
-    assert.equal(
-      (await call(where, ["echo", "wrapped"], { env: { [`PINGORA_ENTRY_${name}`]: "0" } })).out,
-      "wrapped\n",
-    );
+  // what it reads itself, and what services are given
+  const given = ["SERVICE", "INSTANCE", "ADOPT", "ADOPT_DRAIN", "PREFLIGHT", "ADMIN_SOCKET"];
+  for (const name of ["HOME", "CHANNEL", "ID", "VERBOSE", ...given]) {
+    const env = { [`PINGORA_ENTRY_${name}`]: "0" };
+    assert.equal((await call(where, ["echo", "wrapped"], { env })).out, "wrapped\n", name);
+  }
+});
+
+test("every setting's variable configures, those of a Service named pingora-entry-... do not", { skip }, async () => {
+  const where = home();
+  for (const variable of ["PINGORA_ENTRY_CONF", "PINGORA_ENTRY_UPGRADE", ...allSettings.map((one) => one.variable)]) {
+    // the control socket's is for client commands, too, and services are given it
+    if (variable === "PINGORA_ENTRY_ADMIN_SOCKET") continue;
+    const { out } = await call(where, ["echo", "wrapped"], { env: { [variable]: "tcp://10.0.0.1:80" } });
+    assert.match(out, /^node .* run echo wrapped\n$/, variable);
+  }
+  for (const service of ["PINGORA_ENTRY", "PINGORA_ENTRY_WEB", "PINGORA_ENTRY_PORT", "PINGORA_ENTRY_LOG_8080"]) {
+    const links: [string, string][] = [
+      ["SERVICE_HOST", "10.0.0.1"],
+      ["SERVICE_PORT", "80"],
+      ["SERVICE_PORT_HTTP", "80"],
+      ["PORT", "tcp://10.0.0.1:80"],
+      ["PORT_80_TCP", "tcp://10.0.0.1:80"],
+      ["PORT_80_TCP_PROTO", "tcp"],
+      ["PORT_80_TCP_PORT", "80"],
+      ["PORT_5353_UDP_ADDR", "10.0.0.1"],
+    ];
+    for (const [name, value] of links) {
+      const { out } = await call(where, ["echo", "wrapped"], { env: { [`${service}_${name}`]: value } });
+      assert.equal(out, "wrapped\n", `${service}_${name}`);
+    }
   }
 });
 
@@ -157,8 +182,9 @@ test("Node and bundle are looked for beside the binary, in PINGORA_ENTRY_HOME an
 const withoutProc = ["-m", "sh", "-c", 'mount -t tmpfs x /proc && exec "$@"', "sh"];
 const cannotHideProc =
   missingBinary ||
-  (spawnSync("unshare", [...withoutProc, "true"]).status !== 0 && "needs a mount namespace, to be without /proc");
+  sanitized ||
 
+  (spawnSync("unshare", [...withoutProc, "true"]).status !== 0 && "needs a mount namespace, to be without /proc");
 test("without /proc the binary says that it cannot tell where it is", { skip: cannotHideProc }, async () => {
   const lost = run([...withoutProc, join(home(), "pingora-entry"), "check"], { program: "unshare" });
   assert.equal((await lost.ended).code, 127);
