@@ -59,6 +59,10 @@ static void read_rewrite(struct options *options, const char *text)
         wrong(options, "--rewrite cannot change KILL or STOP, which nobody receives:", text);
         return;
     }
+    if (from == SIGCHLD) {
+        wrong(options, "--rewrite cannot change CHLD, which tells this program that a child has ended and is never passed on:", text);
+        return;
+    }
     options->rewrite[from] = (signed char)to;
 }
 

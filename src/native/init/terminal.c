@@ -18,8 +18,7 @@ enum terminal_way terminal_find(void)
         return TERMINAL_NONE;
     if (session == getpid())
         return TERMINAL_SESSION;
-    /* in the background it is not ours to give */
-    return tcgetpgrp(STDIN_FILENO) == getpgrp() ? TERMINAL_GROUP : TERMINAL_NONE;
+    return tcgetpgrp(STDIN_FILENO) == getpgrp() ? TERMINAL_GROUP : TERMINAL_BACKGROUND;
 }
 
 static signal_set pending(void)

@@ -7,11 +7,12 @@
 /*
  * How a child gets the controlling terminal of this process.
  *
- *   NONE     there is none, or it is not ours to give
- *   SESSION  we lead its session: we leave the terminal, the child takes it as leader of a session of its own
- *   GROUP    another process leads the session (a shell): the child stays in it, as the foreground process group
+ *   NONE        there is none
+ *   SESSION     we lead its session: we leave the terminal, the child takes it as leader of a session of its own
+ *   GROUP       another process leads the session (a shell): the child stays in it, as the foreground process group
+ *   BACKGROUND  the same, and another group is in the foreground: the child stays in the session without taking the terminal
  */
-enum terminal_way { TERMINAL_NONE, TERMINAL_SESSION, TERMINAL_GROUP };
+enum terminal_way { TERMINAL_NONE, TERMINAL_SESSION, TERMINAL_GROUP, TERMINAL_BACKGROUND };
 
 /* The way that is open, with stdin as the terminal. Changes nothing. */
 enum terminal_way terminal_find(void);
@@ -22,7 +23,7 @@ void terminal_leave(void);
 /* In the child, for SESSION after setsid(), for GROUP after setpgid(). Signals must be blocked. */
 void terminal_take(enum terminal_way way);
 
-/* For GROUP: makes `group` the foreground group again, if our own or `instead_of` is it. */
+/* For GROUP and BACKGROUND: makes `group` the foreground group again, if our own or `instead_of` is it. */
 void terminal_give(pid_t group, pid_t instead_of);
 
 #endif

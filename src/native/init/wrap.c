@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "descriptors.h"
+#include "early.h"
 #include "execute.h"
 #include "number.h"
 #include "proc.h"
@@ -21,7 +23,7 @@
 /* where the child lives, and so what a forwarded signal reaches */
 enum place {
     OWN_SESSION, /* its own session and group; the default */
-    OWN_GROUP,   /* its own group in our session, which a shell leads: we are one of its jobs */
+    OWN_GROUP,   /* its own group in our session, which a shell leads: we are one of its jobs, in front or in the background */
     OUR_GROUP,   /* --no-group */
 };
 
@@ -98,7 +100,8 @@ static _Noreturn void be_child(const struct wrapped *wrapped, enum terminal_way 
 static bool start(struct wrapped *wrapped, char *const argv[], char *environment[])
 {
     enum terminal_way way = wrapped->options->no_group ? TERMINAL_NONE : terminal_find();
-    wrapped->place = wrapped->options->no_group ? OUR_GROUP : way == TERMINAL_GROUP ? OWN_GROUP : OWN_SESSION;
+    bool is_job = way == TERMINAL_GROUP || way == TERMINAL_BACKGROUND;
+    wrapped->place = wrapped->options->no_group ? OUR_GROUP : is_job ? OWN_GROUP : OWN_SESSION;
     wrapped->child_ignores_sigchld = expect_children();
     if (way == TERMINAL_SESSION)
         terminal_leave();
@@ -118,7 +121,7 @@ static void let_go(const struct wrapped *wrapped)
 {
     if (chdir("/") < 0)
         say_verbose("cannot change to /: %s", strerror(errno));
-    syscall(SYS_close_range, 3, ~0u, 0);
+    descriptors_close_from(STDERR_FILENO + 1);
     if (wrapped->place == OWN_GROUP)
         return; /* stdin is the terminal that we hand to and fro */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -147,8 +150,8 @@ static void forward(struct wrapped *wrapped, int number)
 {
     int rewritten = wrapped->options->rewrite[number];
     if (rewritten == AS_RECEIVED)
-        /* a session leader is nobody's job: TSTP, TTIN and TTOU do nothing to it */
-        rewritten = wrapped->place == OWN_SESSION && is_job_stop(number) ? SIGSTOP : number;
+        /* to a session leader, and to a group whose parents are all of another session, TSTP, TTIN and TTOU do nothing */
+        rewritten = wrapped->place != OWN_GROUP && is_job_stop(number) ? SIGSTOP : number;
     if (rewritten != 0)
         send(wrapped, rewritten);
 }
@@ -158,9 +161,9 @@ static void received(struct wrapped *wrapped, const siginfo_t *info)
     int number = info->si_signo;
     if (number == SIGPIPE && info->si_pid == getpid())
         return; /* nobody reads our stderr */
-    /* what the terminal sends goes to the whole foreground group, of which the child is one */
+    /* what the terminal sends goes to a whole group, of which the child is one */
     bool child_has_it = wrapped->place == OUR_GROUP && info->si_code == SI_KERNEL &&
-                        (number == SIGINT || number == SIGQUIT || number == SIGTSTP || number == SIGWINCH);
+                        (number == SIGINT || number == SIGQUIT || number == SIGWINCH || is_job_stop(number));
     if (number == SIGTERM && wrapped->options->stop_delay_ms > 0 && wrapped->forward_term_at == 0) {
         wrapped->forward_term_at = number_now() + wrapped->options->stop_delay_ms;
         say_verbose("SIGTERM is forwarded in %lld ms", (long long)wrapped->options->stop_delay_ms);
@@ -176,11 +179,25 @@ static void received(struct wrapped *wrapped, const siginfo_t *info)
         kill(getpid(), SIGSTOP);
 }
 
-/* The user stopped the job that we are, with the key for it: the shell waits for us to stop. */
+static bool is_pending(int number)
+{
+    signal_set set = 0;
+    syscall(SYS_rt_sigpending, &set, sizeof set);
+    return set & SIGNAL_BIT(number);
+}
+
+/* The job that we are was stopped, by the key for it or because it wants the terminal: the shell waits for us to stop. */
 static void child_stopped(struct wrapped *wrapped, int number)
 {
-    if (!is_job_stop(number) || tcgetpgrp(STDIN_FILENO) != wrapped->child)
+    /* the stop that it is told of is over when somebody has resumed us since, and ours would take that back */
+    if (!is_job_stop(number) || is_pending(SIGCONT))
         return;
+    if (number != SIGTSTP && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
+        /* brought to the front while it ran: the shell sends no CONT for that */
+        terminal_give(wrapped->child, wrapped->child);
+        send(wrapped, SIGCONT);
+        return;
+    }
     terminal_give(getpgrp(), wrapped->child);
     kill(getpid(), SIGSTOP);
 }

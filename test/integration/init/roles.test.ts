@@ -207,6 +207,7 @@ test("nothing to run, or a wrong option, is exit code 64 and one line", { skip }
     [["--rewrite", "KILL:TERM", "true"], /: --rewrite cannot change KILL or STOP, which nobody receives: "KILL:TERM"/],
     [["--rewrite", "19:0", "true"], /: --rewrite cannot change KILL or STOP/],
   ] as const) {
+    [["--rewrite", "CHLD:TERM", "true"], /: --rewrite cannot change CHLD, .*: "CHLD:TERM"/],
     const wrong = await call(home(), [...args]);
     assert.equal(wrong.code, 64);
     assert.match(wrong.err, text);

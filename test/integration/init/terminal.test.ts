@@ -168,3 +168,59 @@ test("in the background it does not take the terminal away", { skip }, async () 
   type("kill %1; wait; exit 3\n");
   assert.equal((await running.ended).code, 3);
 });
+
+test("in the background it is stopped when the command reads the terminal, and goes on in front", {
+  skip,
+}, async () => {
+  const { type, shows, running, leader } = await terminal(bash);
+  type(`${binary} cat &\n`);
+  const init = await eventually(() => childrenOf(leader)[0], "the job");
+  await eventually(() => stateOf(init) === "T", "it is stopped");
+  // what is typed now is the shell's, not the command's
+  type("echo still $((20+3))\n");
+  await shows(/\nstill 23/);
+  type("fg\n");
+  await eventually(() => stateOf(init) === "S", "it goes on");
+  type("to the command\n");
+  await shows(/to the command\r?\nto the command/);
+  type("\x04");
+  type("exit 4\n");
+  assert.equal((await running.ended).code, 4);
+});
+
+test("a command that reads the terminal after its job came to the front gets it", { skip }, async () => {
+  const { type, shows, running, leader } = await terminal(bash);
+  const go = join(folder(), "go");
+  type(`${binary} bash -c 'until [ -e ${go} ]; do sleep 0.05; done; read -r line; echo got "$line"' &\n`);
+  const init = await eventually(() => childrenOf(leader)[0], "the job");
+  await eventually(() => childrenOf(init)[0], "the command");
+  type("fg\n");
+  await eventually(() => {
+    const table = processes();
+    return table.some((process) => process.pid === init && process.state.includes("+"));
+  }, "it is in front");
+  writeFileSync(go, "");
+  await eventually(() => {
+    const child = childrenOf(init)[0];
+    return processes().some((process) => process.pid === child && process.state.includes("+"));
+  }, "the command is in front");
+  type("a line\n");
+  await shows(/got a line/);
+  type("exit 4\n");
+  assert.equal((await running.ended).code, 4);
+});
+
+test("a job that was stopped and goes on in the background is not stopped again", { skip }, async () => {
+  const { type, shows, running, leader } = await terminal(bash);
+  type(`${binary} sleep 1032\n`);
+  const init = await eventually(() => childrenOf(leader)[0], "the job");
+  const child = await eventually(() => childrenOf(init)[0], "the command");
+  await eventually(() => processes().some(({ pid, command }) => pid === child && command === "sleep 1032"), "it runs");
+  process.kill(init, "SIGTSTP");
+  await shows(/Stopped/);
+  await eventually(() => stateOf(child) === "T", "the command is stopped");
+  type("bg\n");
+  await eventually(() => stateOf(init) === "S" && stateOf(child) === "S", "both run");
+  type("kill %1; wait; exit 3\n");
+  assert.equal((await running.ended).code, 3);
+});

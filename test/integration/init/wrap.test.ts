@@ -169,6 +169,26 @@ test("TSTP, TTIN and TTOU stop child and init, CONT resumes both", { skip }, asy
 
 test("rewrite may send a real TSTP instead of STOP", { skip }, async () => {
   const { running, told } = await wrapPrinter(["--rewrite", "TSTP:TSTP"]);
+test("TSTP stops child and init also in a session of their own with --no-group", { skip }, async () => {
+  // nobody outside of the group has a parent in it: the kernel drops a TSTP whose action is the default one
+  const running = run([binary, "--no-group", "--", "sleep", "1028"], { program: "setsid" });
+  const pid = await running.pid();
+  await eventually(
+    () => processes().some((process) => process.parent === pid && process.command === "sleep 1028"),
+    "it runs",
+  );
+  const child = childrenOf(pid)[0] ?? 0;
+  process.kill(pid, "SIGTSTP");
+  await eventually(
+    () => stateOf(pid) === "T" && stateOf(child) === "T",
+    () => `both stopped: ${stateOf(pid)} ${stateOf(child)}`,
+  );
+  process.kill(pid, "SIGCONT");
+  await eventually(() => stateOf(pid) === "S" && stateOf(child) === "S", "both run");
+  await running.kill("SIGTERM");
+  assert.equal((await running.ended).code, 143);
+});
+
   process.kill(await running.pid(), "SIGTSTP");
   await eventually(() => told()[0] === "20", "TSTP is told");
   process.kill(await running.pid(), "SIGCONT");
