@@ -8,7 +8,7 @@ import type { Command } from "./command.js";
 const socketUsage = `  --socket PATH       the control socket (default: PINGORA_ENTRY_ADMIN_SOCKET,
                       else /run/pingora-entry/control.sock)`;
 
-const codes = "Exit code: 0 yes; 1 no; 69 nobody answers; 64 wrong usage.";
+const codes = "Exit code: 0 yes; 1 no; 64 wrong usage; 69 nobody answers; 71 cannot write.";
 
 export const prestopCommand = native({
   name: "prestop",

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "execute.h"
 #include "node.h"
 #include "options.h"
+#include "print.h"
 #include "replace.h"
 #include "request.h"
 #include "say.h"
@@ -119,8 +119,7 @@ static int help(char *subcommand, char *const environment[])
     char *const about[] = {subcommand, NULL};
     if (node_find(environment, true, &node))
         return become_node("help", about, environment);
-    fputs(short_help, stdout);
-    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    return print(short_help);
 }
 
 static int version(char *const rest[], char *const environment[])
@@ -128,8 +127,7 @@ static int version(char *const rest[], char *const environment[])
     struct node node;
     if (node_find(environment, true, &node))
         return become_node("version", rest, environment);
-    puts("pingora-entry " PINGORA_ENTRY_VERSION);
-    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    return print("pingora-entry " PINGORA_ENTRY_VERSION "\n");
 }
 
 static int subcommand(const char *name, char *rest[], char *const environment[])
@@ -182,6 +180,21 @@ static int run(char *argv[], const struct options *options, char *const environm
     return options->check ? check(argv, environment) : supervise(options, argv + 1, environment);
 }
 
+/* Returns how many are left. */
+static int take_out(int argc, char *argv[], int index)
+{
+    memmove(argv + index, argv + index + 1, (size_t)(argc - index) * sizeof *argv);
+    return argc - 1;
+}
+
+/* Obeyed already; a subcommand knows no such option. */
+static void take_out_verbose(int argc, char *argv[], int end)
+{
+    for (int i = end - 1; i > 0; i--)
+        if (strcmp(argv[i], "--verbose") == 0)
+            argc = take_out(argc, argv, i);
+}
+
 static int wrong_usage(const struct options *options)
 {
     if (options->problem != NULL)
@@ -215,10 +228,11 @@ int main(int argc, char *argv[], char *environment[])
         bool is_run = strcmp(word, "run") == 0;
         if (is_run || request_is_for(word) || is_subcommand(word)) {
             /* options may stand before the subcommand or after it */
-            memmove(argv + options.first_word, argv + options.first_word + 1, (size_t)(argc - options.first_word) * sizeof *argv);
-            if (!is_run)
+            argc = take_out(argc, argv, options.first_word);
+            if (!is_run) {
+                take_out_verbose(argc, argv, options.first_word);
                 return subcommand(word, argv + 1, environment);
-            argc--;
+            }
             options_parse(argc, argv, 1, &options);
             return options.help ? help("run", environment) : run(argv, &options, environment);
         }

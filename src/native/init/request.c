@@ -14,6 +14,7 @@
 #include "execute.h"
 #include "http.h"
 #include "number.h"
+#include "print.h"
 #include "say.h"
 
 static const char default_socket[] = "/run/pingora-entry/control.sock";
@@ -27,13 +28,15 @@ struct asked {
     int64_t deadline;
     const char *help;
     const char *chosen; /* the option that says what to ask for */
-    bool unread;        /* nobody took the answer's body in time */
+    int tries;          /* how often to ask when the connection breaks off */
+    int output_code;    /* why no more of the answer's body is printed; 0 while it is */
+    const char *problem;
 };
 
 #define SOCKET_HELP                                                                  \
     "  --socket PATH       the control socket (default: PINGORA_ENTRY_ADMIN_SOCKET,\n" \
     "                      else /run/pingora-entry/control.sock)\n"
-#define CODES_HELP "\nExit code: 0 yes; 1 no; 69 nobody answers; 64 wrong usage.\n"
+#define CODES_HELP "\nExit code: 0 yes; 1 no; 64 wrong usage; 69 nobody answers; 71 cannot write.\n"
 
 /* Word by word what `pingora-entry help NAME` prints (src/cli/native-commands.ts); a test compares them. */
 static const char prestop_help[] =
@@ -66,14 +69,21 @@ static const char phase_help[] =
     "\n" SOCKET_HELP
     "  --timeout SECONDS   how long to wait for the answer (default: 1)\n" CODES_HELP;
 
+/*
+ * A supervisor that is killed takes the connection along, and the init starts the next one: it joins the drain that is under way. After as
+ * many deaths the init gives up, too.
+ */
+enum { PRESTOP_TRIES = 10, BETWEEN_TRIES_MS = 100 };
+
 static const struct {
     const char *name, *method, *path;
     int64_t timeout_ms;
     const char *help;
+    int tries;
 } subcommands[] = {
-    {"healthcheck", "GET", "/readyz", 1000, healthcheck_help},
-    {"prestop", "POST", "/prestop", INT64_MAX, prestop_help},
-    {"phase", "GET", "/v1/phase", 1000, phase_help},
+    {"healthcheck", "GET", "/readyz", 1000, healthcheck_help, 1},
+    {"prestop", "POST", "/prestop", INT64_MAX, prestop_help, PRESTOP_TRIES},
+    {"phase", "GET", "/v1/phase", 1000, phase_help, 1},
 };
 
 bool request_is_for(const char *subcommand)
@@ -86,8 +96,7 @@ bool request_is_for(const char *subcommand)
 
 static int help(const struct asked *asked)
 {
-    fputs(asked->help, stdout);
-    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    return print(asked->help);
 }
 
 /* Two questions in one call have no common answer. */
@@ -190,21 +199,35 @@ static int open_connection(const struct asked *asked)
     return -1;
 }
 
-static bool send_request(const struct asked *asked, int fd)
+/* No exit code: the connection broke off, and asked->problem says why. */
+enum { BROKE_OFF = -1 };
+
+/* After a read or write that has failed: 0 when it is to be tried again. */
+static int after_failure(struct asked *asked, int fd, short events)
+{
+    if (errno == EINTR)
+        return 0;
+    if (errno == EAGAIN)
+        return wait_for(asked, fd, events) ? 0 : EXIT_NO_ANSWER;
+    asked->problem = strerror(errno);
+    return BROKE_OFF;
+}
+
+static int send_request(struct asked *asked, int fd)
 {
     char text[256];
     int length = snprintf(text, sizeof text,
                           "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: pingora-entry\r\nAccept: text/plain\r\n%sConnection: close\r\n\r\n",
                           asked->method, asked->path, strcmp(asked->method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
-    int sent = 0;
-    while (sent < length) {
+    int sent = 0, code = 0;
+    while (sent < length && code == 0) {
         ssize_t part = send(fd, text + sent, (size_t)(length - sent), MSG_NOSIGNAL);
         if (part > 0)
             sent += (int)part;
-        else if (errno == EAGAIN ? !wait_for(asked, fd, POLLOUT) : errno != EINTR)
-            return false;
+        else
+            code = after_failure(asked, fd, POLLOUT);
     }
-    return true;
+    return code;
 }
 
 /* A pipe that polls as writable takes this much without blocking (PIPE_BUF, pipe(7)). */
@@ -213,17 +236,19 @@ enum { PIECE = 4096 };
 static void print_body(const char *bytes, size_t length, void *context)
 {
     struct asked *asked = context;
-    while (length > 0 && !asked->unread) {
+    while (length > 0 && asked->output_code == 0) {
         if (!is_ready(asked, STDOUT_FILENO, POLLOUT)) {
             say("%s: nobody has read the output within %lld ms", asked->name, (long long)asked->timeout_ms);
-            asked->unread = true;
+            asked->output_code = EXIT_NO_ANSWER;
             return;
         }
         ssize_t written = write(STDOUT_FILENO, bytes, length < PIECE ? length : PIECE);
         if (written < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        if (written <= 0)
+        if (written <= 0) {
+            asked->output_code = print_failed();
             return;
+        }
         bytes += written;
         length -= (size_t)written;
     }
@@ -238,20 +263,34 @@ static int read_answer(struct asked *asked, int fd)
         ssize_t length = read(fd, bytes, sizeof bytes);
         if (length > 0) {
             http_feed(&http, bytes, (size_t)length);
-            if (asked->unread)
-                return EXIT_NO_ANSWER;
-        } else if (length == 0) {
-            http_end(&http);
-            break;
-        } else if (errno == EAGAIN ? !wait_for(asked, fd, POLLIN) : errno != EINTR) {
-            return EXIT_NO_ANSWER;
+            if (asked->output_code != 0)
+                return asked->output_code;
+        } else if (length < 0) {
+            int code = after_failure(asked, fd, POLLIN);
+            if (code != 0)
+                return code;
+        } else if (!http_end(&http)) {
+            asked->problem = "the answer is incomplete";
+            return BROKE_OFF;
         }
     }
-    if (http.state != HTTP_DONE) {
-        say("%s: the answer on %s is %s", asked->name, asked->socket, http.state == HTTP_BROKEN ? "not HTTP" : "incomplete");
+    if (http.state == HTTP_BROKEN) {
+        say("%s: the answer on %s is not HTTP", asked->name, asked->socket);
         return EXIT_NO_ANSWER;
     }
     return http.status / 100 == 2 ? 0 : EXIT_REFUSED;
+}
+
+static int ask(struct asked *asked)
+{
+    int fd = open_connection(asked);
+    if (fd < 0)
+        return EXIT_NO_ANSWER;
+    int code = send_request(asked, fd);
+    if (code == 0)
+        code = read_answer(asked, fd);
+    close(fd);
+    return code;
 }
 
 int request(const char *subcommand, char *const arguments[], char *const environment[])
@@ -267,15 +306,18 @@ int request(const char *subcommand, char *const arguments[], char *const environ
         asked.path = subcommands[i].path;
         asked.timeout_ms = subcommands[i].timeout_ms;
         asked.help = subcommands[i].help;
+        asked.tries = subcommands[i].tries;
     }
     int code = read_arguments(&asked, arguments);
     if (code >= 0)
         return code;
     asked.deadline = asked.timeout_ms == INT64_MAX ? INT64_MAX : number_now() + asked.timeout_ms;
-    int fd = open_connection(&asked);
-    if (fd < 0)
-        return EXIT_NO_ANSWER;
-    code = send_request(&asked, fd) ? read_answer(&asked, fd) : EXIT_NO_ANSWER;
-    close(fd);
+    while ((code = ask(&asked)) == BROKE_OFF) {
+        if (--asked.tries <= 0 || number_now() >= asked.deadline) {
+            say("%s: the connection to %s broke off: %s", asked.name, asked.socket, asked.problem);
+            return EXIT_NO_ANSWER;
+        }
+        poll(NULL, 0, BETWEEN_TRIES_MS);
+    }
     return code;
 }

@@ -16,7 +16,10 @@ enum {
 
 struct state;
 
-/* One line to stderr, "pingora-entry: " before it. Dropped rather than waited for when nobody reads. */
+/*
+ * One line to stderr, "pingora-entry: " before it: control characters as \xNN, about 2,000 bytes at most, of a longer one the middle is left
+ * out. Dropped rather than waited for when nobody reads.
+ */
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...);
 
 /* As say, when --verbose is given. */

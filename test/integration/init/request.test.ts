@@ -144,6 +144,74 @@ test("no proper answer is exit code 69 and says why", { skip }, async () => {
   assert.ok(performance.now() - began >= 1000, "one second unless told otherwise");
 });
 
+/** A server that resets each connection once it has heard something; the accepted socket is closed with bytes unread. */
+const resetting = () =>
+  listening(
+    createServer({ pauseOnConnect: true }, (socket) => {
+      socket.on("error", () => {});
+      setTimeout(() => socket.destroy(), 20);
+    }),
+  );
+
+test("a connection that is reset is exit code 69 and says so", { skip }, async () => {
+  for (const command of ["phase", "healthcheck", "prestop"]) {
+    const { code, err } = await ask([command, "--socket", await resetting()]);
+    assert.equal(code, 69, command);
+    assert.match(err, new RegExp(`^pingora-entry: ${command}: the connection to .* broke off: [A-Z].*\\n$`));
+  }
+});
+
+test("prestop asks again when the connection breaks off, the others do not", { skip }, async () => {
+  for (const command of ["prestop", "phase"]) {
+    let asked = 0;
+    const path = await http((request, response) => {
+      if (++asked < 4) request.socket.destroy();
+      else response.end("drained");
+    });
+    const { code, out } = await ask([command, "--socket", path]);
+    assert.deepEqual([code, out, asked], command === "prestop" ? [0, "drained", 4] : [69, "", 1]);
+  }
+});
+
+test("prestop that is broken off again and again gives up, and within its time", { skip }, async () => {
+  let asked = 0;
+  const path = await http((request) => {
+    asked++;
+    request.socket.destroy();
+  });
+  const forever = await ask(["prestop", "--socket", path]);
+  assert.deepEqual([forever.code, asked], [69, 10]);
+  asked = 0;
+  const { code, err } = await ask(["prestop", "--socket", path, "--timeout", "0.25"]);
+  assert.equal(code, 69);
+  assert.match(err, /broke off|no answer/);
+  assert.ok(asked >= 1 && asked <= 4, `${asked}`);
+});
+
+test("prestop says that nobody is there when its server is gone for good", { skip }, async () => {
+  const path = await http((request) => {
+    servers.at(-1)?.close();
+    request.socket.destroy();
+  });
+  const { code, err } = await ask(["prestop", "--socket", path]);
+  assert.equal(code, 69);
+  assert.match(err, /cannot connect to .*is pingora-entry running/);
+});
+
+test("an output that cannot be written is exit code 71 and says why", { skip }, async () => {
+  const path = await http((_, response) => response.end("a body"));
+  for (const args of ["phase --socket $1", "healthcheck --socket $1", "prestop --socket $1", "phase --help"]) {
+    const running = run(["-c", `"$0" ${args} > /dev/full`, binary, path], { program: "sh" });
+    assert.equal((await running.ended).code, 71, args);
+    assert.match(running.err(), /^pingora-entry: cannot write the output: No space left on device\n$/);
+  }
+});
+
+test("--verbose may stand before the subcommand", { skip }, async () => {
+  const path = await http((_, response) => response.end("here"));
+  assert.deepEqual(await ask(["--verbose", "phase", "--socket", path]), { code: 0, out: "here", err: "" });
+});
+
 test("prestop waits as long as it takes", { skip }, async () => {
   const path = await http((_, response) => setTimeout(() => response.end("drained"), 1300));
   const { code, out } = await ask(["prestop", "--socket", path]);

@@ -48,6 +48,7 @@ test("a subcommand is Node with the bundle, options before it or after it", { sk
   }
   assert.equal((await call(where, ["check", "-c", "x", "--", "y"])).out, `node ${script} check -c x -- y\n`);
   assert.equal((await call(where, ["-c", "x", "check", "y"])).out, `node ${script} check -c x y\n`);
+  assert.equal((await call(where, ["--verbose", "-c", "x", "check", "y"])).out, `node ${script} check -c x y\n`);
   assert.equal((await call(where, ["status"], { env: { CODE: "9" } })).code, 9);
   assert.equal((await call(where, ["--help"])).out, `node ${script} help\n`);
   assert.equal((await call(where, ["-h"])).out, `node ${script} help\n`);
@@ -183,8 +184,8 @@ const withoutProc = ["-m", "sh", "-c", 'mount -t tmpfs x /proc && exec "$@"', "s
 const cannotHideProc =
   missingBinary ||
   sanitized ||
-
   (spawnSync("unshare", [...withoutProc, "true"]).status !== 0 && "needs a mount namespace, to be without /proc");
+
 test("without /proc the binary says that it cannot tell where it is", { skip: cannotHideProc }, async () => {
   const lost = run([...withoutProc, join(home(), "pingora-entry"), "check"], { program: "unshare" });
   assert.equal((await lost.ended).code, 127);
@@ -206,8 +207,8 @@ test("nothing to run, or a wrong option, is exit code 64 and one line", { skip }
     [["--reap-grace=", "true"], /: --reap-grace needs seconds \(2, 0\.5\), not ""/],
     [["--rewrite", "KILL:TERM", "true"], /: --rewrite cannot change KILL or STOP, which nobody receives: "KILL:TERM"/],
     [["--rewrite", "19:0", "true"], /: --rewrite cannot change KILL or STOP/],
-  ] as const) {
     [["--rewrite", "CHLD:TERM", "true"], /: --rewrite cannot change CHLD, .*: "CHLD:TERM"/],
+  ] as const) {
     const wrong = await call(home(), [...args]);
     assert.equal(wrong.code, 64);
     assert.match(wrong.err, text);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { native } from "../../../src/adapters/native/addon.js";
 import {
   asPid1,
   binary,
@@ -167,8 +169,6 @@ test("TSTP, TTIN and TTOU stop child and init, CONT resumes both", { skip }, asy
   }
 });
 
-test("rewrite may send a real TSTP instead of STOP", { skip }, async () => {
-  const { running, told } = await wrapPrinter(["--rewrite", "TSTP:TSTP"]);
 test("TSTP stops child and init also in a session of their own with --no-group", { skip }, async () => {
   // nobody outside of the group has a parent in it: the kernel drops a TSTP whose action is the default one
   const running = run([binary, "--no-group", "--", "sleep", "1028"], { program: "setsid" });
@@ -189,6 +189,8 @@ test("TSTP stops child and init also in a session of their own with --no-group",
   assert.equal((await running.ended).code, 143);
 });
 
+test("rewrite may send a real TSTP instead of STOP", { skip }, async () => {
+  const { running, told } = await wrapPrinter(["--rewrite", "TSTP:TSTP"]);
   process.kill(await running.pid(), "SIGTSTP");
   await eventually(() => told()[0] === "20", "TSTP is told");
   process.kill(await running.pid(), "SIGCONT");
@@ -423,6 +425,73 @@ test("descriptors above 2 pass to the child and the init keeps none", { skip }, 
   await running.ended;
 });
 
+/** Runs its arguments as a kernel would that does not know a system call, by its number. */
+const refuserSource = `
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+  if (argc < 3) return 1;
+  unsigned number = strcmp(argv[1], "close_range") == 0 ? 436 : SYS_pwritev2;
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {sizeof code / sizeof code[0], code};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) return 1;
+  execv(argv[2], argv + 2);
+  return 1;
+}`;
+
+test("the init keeps no descriptor on a kernel without close_range", { skip }, async () => {
+  const refuser = compile("refuser", refuserSource);
+  const script = `exec 7> /dev/null; exec '${refuser}' close_range '${binary}' sh -c 'echo up; exec sleep 1029'`;
+  const running = run(["-c", script], { program: "bash" });
+  await eventually(() => running.out() === "up\n", "it runs");
+  const pid = await running.pid();
+  await eventually(() => readdirSync(`/proc/${pid}/fd`).join() === "0,1,2", "three are left");
+  await running.kill("SIGTERM");
+  await running.ended;
+});
+
+test("a line comes when there is room for it, and is dropped when there is none, on any kernel", { skip }, async () => {
+  const refuser = compile("refuser", refuserSource);
+  for (const under of [[], [refuser, "pwritev2"]]) {
+    const [program = "", ...args] = [...under, binary, "--", "/nowhere"];
+    const [read, write] = native().pipe();
+    const end = async () => {
+      const child = spawn(program, args, { env: cleanEnv(), stdio: ["ignore", "ignore", write] });
+      const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      const [code] = await once(child, "exit");
+      clearTimeout(late);
+      return code;
+    };
+    try {
+      assert.equal(await end(), 127);
+      const bytes = Buffer.alloc(4096);
+      assert.equal(
+        bytes.toString("latin1", 0, readSync(read, bytes)),
+        'pingora-entry: cannot run "/nowhere": no such file\n',
+      );
+      // to the last byte; as dd does it the pipe itself does not become non-blocking
+      const fill = ["if=/dev/zero", "bs=4096", "count=16"];
+      assert.equal(spawnSync("dd", fill, { stdio: ["ignore", write, "ignore"], timeout: 5_000 }).status, 0);
+      assert.equal(await end(), 127);
+    } finally {
+      for (const fd of [read, write]) native().close(fd);
+    }
+  }
+});
+
 test("LISTEN_PID that named the init names the child", { skip }, async () => {
   const script = `LISTEN_PID=$$ LISTEN_FDS=1 exec '${binary}' sh -c 'echo $LISTEN_PID $$'`;
   const running = run(["-c", script], { program: "bash" });
@@ -462,6 +531,25 @@ test("a command that cannot be run is named in one line, with 126 or 127", { ski
     8,
     "a script without an interpreter line is run by sh",
   );
+});
+
+test("a line is one line, and of a long name the middle is left out, never the reason", { skip }, async () => {
+  const said = async (name: string) => {
+    const running = run(["--", name]);
+    assert.equal((await running.ended).code, name.length > 255 ? 126 : 127);
+    return running.err();
+  };
+  assert.match(
+    await said("/no\n\x1b[31m\x7fsuch"),
+    /^pingora-entry: cannot run "\/no\\x0A\\x1B\[31m\\x7Fsuch": no such file\n$/,
+  );
+  const long = await said(`/begin${"x".repeat(3000)}end`);
+  assert.match(long, /^pingora-entry: cannot run "\/beginx+\.\.\.x+end": File ?name too long\n$/);
+  assert.ok(long.length < 2100);
+  const control = await said(`/begin${"\x01".repeat(120_000)}end`);
+  assert.match(control, /^pingora-entry: cannot run "\/begin(\\x01)+\.\.\.(\\x01)+end": File ?name too long\n$/);
+  const umlauts = await said(`/${Buffer.from("ü".repeat(2000)).toString("latin1")}`);
+  assert.equal(Buffer.from(Buffer.from(umlauts, "latin1").toString()).toString("latin1"), umlauts, "no half letters");
 });
 
 test("an orphan's descendants reach the init also when it is not PID 1", { skip }, async () => {

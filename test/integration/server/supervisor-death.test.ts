@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { createConnection } from "node:net";
 import { test } from "node:test";
@@ -9,6 +11,7 @@ import {
   eventually,
   freePort,
   kill,
+  program,
   type Running,
   type ServiceLine,
   startServer,
@@ -221,4 +224,27 @@ test("a supervisor that is killed when it has just become the owner is followed 
     server.signal("SIGTERM");
     assert.equal((await server.exited).code, 0, server.stderr);
   }
+});
+
+test("pingora-entry prestop waits for the end of the drain when the supervisor is killed meanwhile", async () => {
+  await using server = startServer(`
+services:
+  a: { command: [{{service}}, -n, a] }
+shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 2, reserveSeconds: 1 }
+`);
+  await server.phase("Running");
+  const from = performance.now();
+  const hook = spawn(program, ["prestop", "--socket", server.socket], { stdio: ["ignore", "ignore", "pipe"] });
+  let err = "";
+  hook.stderr.on("data", (text) => {
+    err += text;
+  });
+  const ended = once(hook, "close");
+  await server.phase("GracefulTerminate");
+  kill(await eventually(() => server.supervisor()));
+  const [code] = await ended;
+  assert.deepEqual([code, err], [0, ""]);
+  assert.ok(performance.now() - from > 1_900, "the lame duck is not cut short");
+  server.signal("SIGTERM");
+  assert.equal((await server.exited).code, 0);
 });
