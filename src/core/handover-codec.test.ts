@@ -162,3 +162,8 @@ test("batchesOf and descriptorsOf count sockets", () => {
   assert.equal(descriptorsOf(frames.COMMIT), 1);
   assert.equal(descriptorsOf(frames.READY), 0);
 });
+
+test("a number of a frame that would be written otherwise than it was read is refused", () => {
+  for (const text of ['{"type":"STATE","index":-0,"count":0}', '{"type":"BATCH","batch":-0}'])
+    assert.throws(() => decodeHandoverFrame(Buffer.from(text)), HandoverFrameError, text);
+});

@@ -208,8 +208,7 @@ function readBlob(fields: Fields): StateBlob {
 
 function readReport(fields: Fields): DrainReport {
   const { seconds } = fields;
-  if (typeof seconds !== "number" || !Number.isFinite(seconds) || seconds < 0)
-    throw wrong("seconds", "a number from 0");
+  if (!isAmount(seconds)) throw wrong("seconds", "a number from 0");
   return {
     drained: integer(fields, "drained"),
     cut: integer(fields, "cut"),
@@ -241,9 +240,14 @@ function text(fields: Fields, name: string, most = maxHandoverText): string {
 }
 
 function asInteger(value: unknown, name: string, most: number): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > most)
+  if (!isAmount(value) || !Number.isSafeInteger(value) || value > most)
     throw wrong(name, `an integer from 0 to ${most}`);
   return value;
+}
+
+/** -0, which is written as 0, is none. */
+function isAmount(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 && !Object.is(value, -0);
 }
 
 function integer(fields: Fields, name: string, most = Number.MAX_SAFE_INTEGER): number {
