@@ -60,6 +60,7 @@ export class OldGeneration {
   #owner: Owner | undefined;
   #attempt: Attempt | undefined;
   readonly #listeners = new Set<StepListener>();
+  #room = new AbortController();
   /** names of the sockets that the successor did not want */
   readonly unclaimed = new Set<string>();
   /** settles when the end of the upgrade has been told */
@@ -80,6 +81,12 @@ export class OldGeneration {
 
   get busy(): boolean {
     return this.#attempt !== undefined;
+  }
+
+  /** Before a successor is started: what still ends from an attempt that failed has had its time. */
+  makeRoom(): void {
+    this.#room.abort();
+    this.#room = new AbortController();
   }
 
   /** Tells every step of any attempt, until the result is called. */
@@ -228,8 +235,9 @@ export class OldGeneration {
     const { init, services, openEndpoints, log, clock, plan } = this.#parts;
     init.own();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
-    if (leaves && services.yielded.length === 0) this.#abandon(attempt, clock.until(clock.now() + plan.drainMs));
-    else this.#abandon(attempt);
+    if (leaves && services.yielded.length === 0) {
+      this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
+    } else this.#abandon(attempt);
     if (!attempt.yielded) return;
     openEndpoints();
     services.resumeYielded();

@@ -117,6 +117,7 @@ export class UpgradeOrders {
     );
     if (!checked.ok) return this.#rolledBack(attempt, `check failed: ${checked.output ?? checked.reason}`);
     say("start", "the new generation");
+    this.#parts.old.makeRoom();
     const started = await this.#start(command);
     if (started === undefined) return this.#rolledBack(attempt, `the init did not answer within ${bootMs / 1000} s`);
     if (!started.ok) return this.#rolledBack(attempt, `cannot start it: ${started.stage}: ${started.errno}`);

@@ -101,9 +101,11 @@ for (const [what, { next, reason }] of Object.entries(failures)) {
   });
 }
 
-test("what a new generation has accepted is answered, also when the upgrade is rolled back", async () => {
-  const slow = (number: number) => generation(number).replace("env: {", 'env: { SLOW_MS: "1500",');
-  await using stage = await Upgradable.start(slow(1));
+/** Answers to /slow take so long. */
+const slow = (number: number, ms: number) => generation(number).replace("env: {", `env: { SLOW_MS: "${ms}",`);
+
+/** An upgrade to generation 2, which takes a slow request and fails then. @returns what the clients of both got, or will get */
+async function failedWithRequests(stage: Upgradable, ms: number): Promise<Promise<number | string>[]> {
   await stage.server.phase("Running");
   const fatal = join(stage.server.dir, "fatal");
   const late = `  late:
@@ -111,7 +113,7 @@ test("what a new generation has accepted is answered, also when the upgrade is r
     restart: never
     readinessProbe: { exec: { command: ["false"] } }
 upgrade:`;
-  const upgrade = stage.upgrade(slow(2).replace("upgrade:", late));
+  const upgrade = stage.upgrade(slow(2, ms).replace("upgrade:", late));
   const answers: Promise<number | string>[] = [];
   await eventually(
     () => {
@@ -124,7 +126,21 @@ upgrade:`;
   const { code, err } = await upgrade;
   assert.equal(code, 1, err);
   assert.match(err, /late failed: exited with code 3/);
-  const seen = await Promise.all(answers);
+  return answers;
+}
+
+test("a new generation that failed and still answers makes room for the next one", async () => {
+  await using stage = await Upgradable.start(slow(1, 100));
+  const answers = await failedWithRequests(stage, 60_000);
+  const { code, err } = await stage.upgrade(generation(3));
+  assert.equal(code, 0, err);
+  await eventually(() => childrenOf(stage.server.initPid()).length === 2, { what: "nothing left of generation 2" });
+  assert.ok((await Promise.all(answers)).includes("ECONNRESET"));
+});
+
+test("what a new generation has accepted is answered, also when the upgrade is rolled back", async () => {
+  await using stage = await Upgradable.start(slow(1, 1_500));
+  const seen = await Promise.all(await failedWithRequests(stage, 1_500));
   assert.deepEqual([...new Set(seen)].sort(), [1, 2]);
   await eventually(() => childrenOf(stage.server.initPid()).length === 2, { what: "nothing left of generation 2" });
 });
