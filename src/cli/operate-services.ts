@@ -4,9 +4,7 @@ import { EntryError, exitCodes } from "../core/entry-error.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
 import { durationText } from "./duration-text.js";
-
-/** The interrupted shell convention: 128 + SIGINT. */
-export const interrupted = 130;
+import { interrupted } from "./interrupted.js";
 
 /**
  * Does one thing to each of several services at once and prints each result as it comes. Resolves to 0 when all succeeded, otherwise

@@ -3,6 +3,7 @@ import { EntryError, exitCodes } from "../core/entry-error.js";
 import { problemText } from "../core/problem-text.js";
 import type { Io } from "./command.js";
 import { findCommand } from "./commands.js";
+import { interrupted } from "./interrupted.js";
 
 /** Runs the subcommand that argv names and returns the exit code. A user's mistake ends in words, only a bug in a stack trace. */
 export async function runCommand(argv: readonly string[]): Promise<number> {
@@ -37,6 +38,7 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       io.err(problemText("pingora-entry", error));
       return error.exitCode;
     }
+    if (abort.signal.aborted && (error as Error).name === "AbortError") return interrupted;
     io.err(`pingora-entry: a bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     return exitCodes.software.code;
   }

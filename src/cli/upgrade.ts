@@ -5,7 +5,7 @@ import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
-import { interrupted } from "./operate-services.js";
+import { interrupted } from "./interrupted.js";
 import { paint } from "./paint.js";
 
 const usage = `usage: pingora-entry upgrade [--path DIR] [--conf FILE]... [--wait] [--json]

@@ -44,6 +44,10 @@ export interface InstanceParts {
   readonly random: () => number;
   /** another generation accepts on the same sockets */
   readonly shared: () => boolean;
+  /** a successor's is in its place: when it ends, it has ended */
+  readonly left: () => boolean;
+  /** of the service: its instances accept on the same sockets, also when no other generation does */
+  readonly pids: () => readonly number[];
   /** another generation has taken this one's place */
   readonly replaced: () => boolean;
   /** state, reason or verdict changed; `before` is the state's name until now */
@@ -176,6 +180,10 @@ export class Instance {
     return this.#output !== undefined && this.reason.startsWith(this.#output.of) ? this.#output.text : undefined;
   }
 
+  get pid(): number | undefined {
+    return this.#run?.pid;
+  }
+
   /** It has run before. */
   get restarted(): boolean {
     return this.#serial > 1;
@@ -246,7 +254,9 @@ export class Instance {
 
   #dispatch(event: InstanceEvent): void {
     const { service } = this.#parts;
-    const policy = { type: service.type, restart: service.restart, forever: service.onFailure === "restart" };
+    const left = this.#parts.left();
+    const restart = left ? { ...service.restart, policy: "never" as const } : service.restart;
+    const policy = { type: service.type, restart, forever: !left && service.onFailure === "restart" };
     const before = this.#fold;
     const { fold, act } = instanceNext(before, event, policy);
     if (fold === before) return;
@@ -352,7 +362,7 @@ export class Instance {
     const { service, body, clock, prober } = this.#parts;
     run.wasReady = this.#fold.state.name === "Ready";
     run.since = this.#fold.upSince ?? clock.now();
-    const acceptedBy = () => (this.#parts.shared() && service.listeners.length > 0 ? run.pid : undefined);
+    const acceptedBy = () => (this.#parts.shared() && service.listeners.length > 0 ? this.#parts.pids() : undefined);
     watchRun({ service, id: run.id, body, clock, prober, acceptedBy, scope: run.scope, findings: this.#findings }, run);
   }
 

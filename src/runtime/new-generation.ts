@@ -16,7 +16,7 @@ export interface NewParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly services: Pick<ServiceSet, "beCandidate" | "commit" | "excuseNobody" | "allReady">;
+  readonly services: Pick<ServiceSet, "beCandidate" | "commit" | "excuseNobody" | "allReady" | "missing">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
   /** how long its services may take to be ready */
   readonly bootMs: number;
@@ -130,7 +130,7 @@ export class NewGeneration {
     const late = clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
     void clock.until(late, AbortSignal.any([signal, over.signal])).then(() => {
       if (!signal.aborted && !over.signal.aborted)
-        session.abort(`not ready within ${bootMs / 1000} s: ${unready(snapshot())}`);
+        session.abort(`not ready within ${bootMs / 1000} s: ${unready(snapshot(), services.missing)}`);
     });
     const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
     over.abort();
@@ -198,9 +198,13 @@ function drainText({ drained, cut, killed, seconds }: DrainReport): string {
   return `the old generation has ended: ${drained} connections drained, ${cut} cut, ${killed} services killed, ${seconds.toFixed(1)} s`;
 }
 
-function unready(snapshot: Snapshot): string {
-  const missing = readiness(snapshot).checks.filter(({ ok, name }) => !ok && name !== "phase");
-  return missing.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
+function unready({ services }: Snapshot, missing: readonly string[]): string {
+  return services
+    .filter(({ name }) => missing.includes(name))
+    .map(({ name, state, reason, output = "" }) =>
+      [`service/${name}`, state, reason, output].filter((word) => word !== "").join(": "),
+    )
+    .join("; ");
 }
 
 function failure(end: NewEnd): Posted {

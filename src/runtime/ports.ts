@@ -193,6 +193,8 @@ export interface Sockets {
    * @throws EntryError os, with the reason
    */
   bindPrivate(listener: BoundListener): BoundListener;
+  /** Gives the path of a unix socket the mode of its spec; nothing for others. @throws Error EPERM: it is another user's */
+  setMode(listener: BoundListener): void;
   /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */
   remove(listener: BoundListener): void;
   /** close(2) only: never shutdown(2), never unlink */
@@ -239,8 +241,8 @@ export interface Prober {
 export interface ProbeContext {
   /** all that a command wrote, up to some KiB, not only its last line */
   readonly wholeOutput?: boolean;
-  /** only a connection that this process, or one below it, has accepted tells anything; undefined: whoever accepts */
-  readonly acceptedBy?: number;
+  /** only a connection that one of these processes, or one below them, has accepted tells anything; undefined: whoever accepts */
+  readonly acceptedBy?: readonly number[];
   /** a unique prefix for processes of exec probes */
   readonly id: string;
   readonly env: readonly string[];

@@ -82,6 +82,8 @@ export class Preflight {
       log,
       random,
       shared: () => false,
+      left: () => false,
+      pids: () => [],
       replaced: () => false,
       save() {},
       drains: noDrains,

@@ -21,8 +21,8 @@ export interface WatchParts {
   readonly body: Body;
   readonly clock: Clock;
   readonly prober: Prober;
-  /** while another generation accepts on the same sockets: the process whose answers count */
-  readonly acceptedBy: () => number | undefined;
+  /** while another generation accepts on the same sockets: the processes whose answers count */
+  readonly acceptedBy: () => readonly number[] | undefined;
   /** ends the watching */
   readonly scope: Scope;
   readonly findings: Findings;
@@ -83,8 +83,8 @@ function probe(
   const ask = (timeoutMs: number, signal: AbortSignal) => {
     // named by the instant: unique over supervisors, too
     const askId = `${id}!${name}${Math.trunc(clock.now())}`;
-    const pid = acceptedBy();
-    const who = pid === undefined ? {} : { acceptedBy: pid };
+    const pids = acceptedBy();
+    const who = pids === undefined ? {} : { acceptedBy: pids };
     return prober.ask(action, { ...context, id: askId, ...who }, timeoutMs, signal);
   };
   const eager = name !== "liveness" || service.livenessProbe?.initialDelayMs === 0;

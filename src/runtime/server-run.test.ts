@@ -98,6 +98,20 @@ test("ServerRun kills at the wave's deadline what ignores SIGTERM, and exits 143
   assert.deepEqual(server.run.store.snapshot.shutdown?.killed, ["b", "a"]);
 });
 
+test("ServerRun takes the init's SIGTERM, when the owner has ended, for no second signal", async () => {
+  const server = new FakeServer(planOf([serviceSpec("a")]), { inPod: false });
+  server.init.behaviour = () => "ignore";
+  await server.begin();
+  server.init.send("SIGTERM");
+  await server.clock.advance(1_000);
+  server.init.send("SIGTERM", { senderPid: server.init.pid });
+  await server.clock.advance(1_000);
+  assert.equal(server.state("a"), "Stopping");
+  server.init.send("SIGTERM");
+  await server.clock.advance(1_000);
+  assert.equal(server.exitCode, 143);
+});
+
 test("ServerRun calls killed only what it has killed itself", async () => {
   const server = new FakeServer(planOf([serviceSpec("a"), serviceSpec("b")]));
   server.init.behaviour = () => "ignore";
@@ -572,6 +586,7 @@ test("openListeners does not wait for the tries of one listener when another can
       }),
     adopt: (spec, fd) => ({ spec, fd }),
     bindPrivate: (listener) => listener,
+    setMode() {},
     remove() {},
     close() {},
   };
@@ -592,7 +607,7 @@ test("ServerRun takes a SIGTERM that is told again, because its acknowledgement 
   // on record, and nothing has been done yet
   const second = successor(first, plan, () => 50);
   await second.begin();
-  second.init.send("SIGTERM", sequence);
+  second.init.send("SIGTERM", { sequence });
   await second.clock.advance(100);
   assert.equal(second.exitCode, 0);
 });

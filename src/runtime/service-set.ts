@@ -86,6 +86,8 @@ export class ServiceSet {
           log,
           idPrefix: parts.idPrefix,
           shared: parts.shared,
+          left: () => member.yielded === true,
+          pids: () => member.instances.flatMap(({ pid }) => pid ?? []),
           replaced: parts.replaced,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
           killing: () => parts.killing(spec.name),
@@ -199,7 +201,7 @@ export class ServiceSet {
       member.held = true;
       member.yielded = true;
       for (const instance of member.instances) {
-        if (part === "signal") void instance.signal(member.spec.upgrade.signal, "child");
+        if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
         else instance.stop("stay", reason, deadline);
       }
       if (part === "stop") stopped.push(...member.instances);
@@ -230,9 +232,15 @@ export class ServiceSet {
 
   /** Resolves when every required service is ready (a oneshot: completed); of a candidate: those that start before it is committed. */
   async allReady(signal: AbortSignal): Promise<void> {
+    while (this.missing.length > 0 && !signal.aborted) await this.#change(signal);
+  }
+
+  /** Names of the services that allReady waits for. */
+  get missing(): string[] {
     const counts = ({ spec }: Member) => spec.required && !(this.#candidate && upgradePart(spec) === "late");
-    const missing = () => [...this.#members.values()].some((member) => counts(member) && !isReady(member));
-    while (missing() && !signal.aborted) await this.#change(signal);
+    return [...this.#members.values()]
+      .filter((member) => counts(member) && !isReady(member))
+      .map(({ spec: { name } }) => name);
   }
 
   /** Stops these services together; resolves when none of them has a process any more. Nothing starts by itself after this. */
@@ -339,7 +347,7 @@ export class ServiceSet {
 
   #react(member: Member, instance: Instance): void {
     const { state } = instance.fold;
-    if (!this.#starting) return;
+    if (!this.#starting || member.yielded) return;
     if (state.name === "Failed" && member.spec.onFailure === "shutdown") {
       this.#parts.fatal({ service: member.spec.name, exit: state.exit ?? { code: 1 }, reason: state.reason });
       return;

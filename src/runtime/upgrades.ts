@@ -75,7 +75,10 @@ export class Upgrades {
         else inbox.post("GracefulUpgrade", cause);
       },
       pauseEndpoints: () => endpoints.pause(),
-      openEndpoints: () => endpoints.open(),
+      openEndpoints: () => {
+        endpoints.open();
+        this.#takeModes();
+      },
       lineOf: (attempt) => this.orders.lineOf(attempt),
       view: (view) => store.set({ upgrade: view }),
       outcome: (outcome) => {
@@ -229,8 +232,21 @@ export class Upgrades {
   #becomeOwner(owner: Owner): void {
     this.#owns = true;
     this.old.become(owner);
+    this.#takeModes();
     this.#parts.endpoints.open();
     this.#parts.save();
+  }
+
+  /** The paths are the other generation's no longer. */
+  #takeModes(): void {
+    const { listeners, server } = this.#parts;
+    for (const [listener, bound] of listeners) {
+      try {
+        server.sockets.setMode(bound);
+      } catch (error) {
+        server.log.warn(`cannot set the mode of listener "${listener}": ${(error as Error).message}`, { listener });
+      }
+    }
   }
 
   #busy(): { readonly reason: string; readonly msLeft: number } | undefined {

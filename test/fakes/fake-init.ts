@@ -120,8 +120,8 @@ export class FakeInit implements Init {
   }
 
   /** The number of the signal, to tell it again. */
-  send(signal: string, sequence = ++signals): number {
-    this.#receive({ kind: "signal", signal, senderPid: 0, senderUid: 0, sequence });
+  send(signal: string, { sequence = ++signals, senderPid = 0 } = {}): number {
+    this.#receive({ kind: "signal", signal, senderPid, senderUid: 0, sequence });
     return sequence;
   }
 

@@ -120,6 +120,7 @@ export class FakeServer {
         bind: (spec) => Promise.resolve({ spec, fd: 0 }),
         adopt: (spec, fd) => ({ spec, fd }),
         bindPrivate: (listener) => ({ ...listener, standsFor: listener }),
+        setMode() {},
         remove() {},
         close() {},
       },

@@ -19,10 +19,10 @@ export type ClientEnd =
 /** `queued`: nobody yet; `gone`: it is closed, or not to be seen here */
 export type Acceptance = "queued" | "mine" | "other" | "gone";
 
-/** Tells who has accepted a connection of ours: the process `pid` or one below it (`mine`), or somebody else. */
-export function createAcceptors(): (end: ClientEnd, pid: number) => Acceptance {
+/** Tells who has accepted each of these connections of ours: one of the processes, or one below them (`mine`), or somebody else. */
+export function createAcceptors(): (ends: readonly ClientEnd[], pids: readonly number[]) => Acceptance[] {
   const kernel = new NetlinkTable();
-  return (end, pid) => {
+  const inodeOf = (end: ClientEnd): number | undefined => {
     const index = indexListeners(placesOf(end));
     const others = allBut(end);
     let table: ConnectionTable;
@@ -30,16 +30,26 @@ export function createAcceptors(): (end: ClientEnd, pid: number) => Acceptance {
       table = kernel.read(index, others);
     } catch {
       // which end of a unix socket is whose, the text does not tell
-      if (end.kind === "unix") return "gone";
+      if (end.kind === "unix") return undefined;
       table = readProcTable(index, others);
     }
-    const [found] = table.entries;
-    if (found === undefined) return "gone";
-    if (found.inode === 0) return "queued";
+    return table.entries[0]?.inode;
+  };
+  return (ends, pids) => {
+    const inodes = ends.map(inodeOf);
+    const accepted = new Set(inodes.filter((inode): inode is number => inode !== undefined && inode !== 0));
     const owners = new SocketOwners();
-    owners.learn(new Set([found.inode]), [{ instance: "asked", pid }]);
-    if (owners.instanceOf(found.inode) !== undefined) return "mine";
-    return owners.exact ? "other" : "gone";
+    if (accepted.size > 0)
+      owners.learn(
+        accepted,
+        pids.map((pid) => ({ instance: "asked", pid })),
+      );
+    return inodes.map((inode) => {
+      if (inode === undefined) return "gone";
+      if (inode === 0) return "queued";
+      if (owners.instanceOf(inode) !== undefined) return "mine";
+      return owners.exact ? "other" : "gone";
+    });
   };
 }
 

@@ -7,8 +7,10 @@ export type ClientEnd =
   | { readonly kind: "tcp"; readonly localAddress: string; readonly localPort: number; readonly remotePort: number }
   | { readonly kind: "unix"; readonly inode: number; readonly path: string };
 
-/** Who has accepted a connection: nobody yet, the process or one below it, somebody else; `gone`: that cannot be told. */
-export type Acceptors = (end: ClientEnd, pid: number) => "queued" | "mine" | "other" | "gone";
+type Acceptance = "queued" | "mine" | "other" | "gone";
+
+/** Who has accepted each connection: nobody yet, one of the processes or one below them, somebody else; `gone`: that cannot be told. */
+export type Acceptors = (ends: readonly ClientEnd[], pids: readonly number[]) => readonly Acceptance[];
 
 /** Opens a connection for a probe. */
 export type Dial = (options: NetConnectOpts, signal: AbortSignal) => Promise<Socket>;
@@ -25,12 +27,12 @@ const pollMs = 5;
 const queueMs = 250;
 
 /**
- * Opens a connection that process `pid`, or one below it, has accepted; others' are closed without a word. Two generations accept on the
+ * Opens a connection that one of the processes, or one below them, has accepted; others' are closed without a word. Two generations accept on the
  * same sockets during an upgrade, and the old one's answer says nothing of the new one.
  */
 export async function acceptedConnection(
   options: NetConnectOpts,
-  pid: number,
+  pids: readonly number[],
   acceptors: Acceptors,
   own: OwnConnections,
   signal: AbortSignal,
@@ -41,7 +43,7 @@ export async function acceptedConnection(
     );
     try {
       const connected = await Promise.all(sockets);
-      const mine = await choose(connected, options, pid, acceptors, signal);
+      const mine = await choose(connected, options, pids, acceptors, signal);
       for (const socket of connected) if (socket !== mine) socket.destroy();
       if (mine !== undefined) return mine;
     } catch (error) {
@@ -60,19 +62,22 @@ export async function acceptedConnection(
 async function choose(
   sockets: readonly Socket[],
   options: NetConnectOpts,
-  pid: number,
+  pids: readonly number[],
   acceptors: Acceptors,
   signal: AbortSignal,
 ): Promise<Socket | undefined> {
   for (const from = performance.now(); performance.now() - from < queueMs && !signal.aborted; ) {
-    let waits = false;
-    for (const socket of sockets) {
-      const end = clientEnd(socket, options);
-      const who = end === undefined ? "gone" : acceptors(end, pid);
-      // where it cannot be told, any answer has to do
-      if (who === "mine" || (who === "gone" && !socket.destroyed && !socket.readableEnded)) return socket;
-      waits ||= who === "queued";
-    }
+    const ends = sockets.map((socket) => clientEnd(socket, options));
+    const known = acceptors(
+      ends.filter((end) => end !== undefined),
+      pids,
+    ).values();
+    const found = ends.map((end) => (end === undefined ? "gone" : (known.next().value ?? "gone")));
+    const mine = sockets[found.indexOf("mine")];
+    // where it cannot be told, any answer has to do
+    const untold = sockets.find((each, i) => found[i] === "gone" && !each.destroyed && !each.readableEnded);
+    if (mine !== undefined || untold !== undefined) return mine ?? untold;
+    const waits = found.includes("queued");
     if (!waits) return undefined;
     await new Promise((wake) => setTimeout(wake, pollMs));
   }

@@ -1,3 +1,4 @@
+import { chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { EntryError } from "../../core/entry-error.js";
@@ -23,6 +24,10 @@ export function createSockets(options: {
     bind: (spec, signal) => bind(spec, signal, options),
     adopt,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
+    setMode: ({ spec: { address }, path }) => {
+      if (address.kind === "unix" && path !== undefined && !address.path.startsWith("@"))
+        chmodSync(path, address.mode & 0o777);
+    },
     remove: ({ fd, path }) => {
       if (path !== undefined) removeUnix(fd, path);
     },

@@ -374,16 +374,17 @@ test("ask speaks over the connection that the asked process has accepted, and ov
     init,
     exits: init,
     version: "1",
-    acceptors: (end, pid) => {
-      assert.equal(pid, 42);
+    acceptors: (ends, pids) => {
+      assert.deepEqual(pids, [42, 43]);
       turns += 1;
-      if (turns < 3 || end.kind === "unix") return "other";
-      accepted.push(end.localPort);
-      return "mine";
+      const last = ends.at(-1);
+      if (turns < 3 || last?.kind !== "tcp") return ends.map(() => "other");
+      accepted.push(last.localPort);
+      return ends.map((end) => (end === last ? "mine" : "other"));
     },
   });
   const action = { kind: "httpGet", scheme: "http", host: "127.0.0.1", port, path: "/", headers: [] } as const;
-  const context = { id: "probe/accepted", env: [], acceptedBy: 42 };
+  const context = { id: "probe/accepted", env: [], acceptedBy: [42, 43] };
   assert.deepEqual(await choosy.ask(action, context, 5_000, new AbortController().signal), ok);
   assert.deepEqual(asked, accepted);
   assert.ok(connections.length > 1);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually, program } from "../harness.js";
@@ -206,4 +206,42 @@ test("pingora-entry upgrade that is interrupted says that the upgrade goes on, a
   assert.equal(code, 130, err);
   assert.equal(err, "pingora-entry: the upgrade goes on; pingora-entry status tells how it ends\n");
   await eventually(async () => (await stage.server.status())?.lastUpgrade?.result === "completed");
+});
+
+test("a service with its own way is left alone when it has handed over, until its successor is started", async () => {
+  const proxy = (number: number) => `
+services:
+  proxy:
+    command: [/bin/sh, -c, 'echo "start ${number} $0" >> {{dir}}/web.log; trap "echo quit ${number} >> {{dir}}/web.log; exit 0" QUIT TERM; while :; do sleep 0.02; done']
+    upgrade: { strategy: own, signal: QUIT, arguments: ["-u"] }
+  single:
+    command: [/bin/sh, -c, 'trap "sleep 1; exit 0" TERM; while :; do sleep 0.02; done']
+    upgrade: { strategy: restart }
+upgrade: { probationSeconds: 0.5, bootSeconds: 10 }
+`;
+  await using stage = await Upgradable.start(proxy(1));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(proxy(2));
+  assert.equal(code, 0, err);
+  await eventually(() => childrenOf(stage.server.initPid()).length === 3, { what: "the end of generation 1" });
+  assert.deepEqual(stage.said(), ["start 1", "quit 1", "start 2"]);
+});
+
+test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
+  const folder = (mode: string, more = "") => `
+listeners: { local: { unix: "{{dir}}/web.sock", mode: "${mode}" } }
+services:
+  web: { command: [{{web}}, "1"], listeners: [local] }
+${more}
+upgrade: { probationSeconds: 1, bootSeconds: 10 }
+`;
+  await using stage = await Upgradable.start(folder("0666"));
+  await stage.server.phase("Running");
+  const mode = () => (statSync(join(stage.server.dir, "web.sock")).mode & 0o777).toString(8);
+  assert.equal((await stage.upgrade(folder("0600"))).code, 0);
+  assert.equal(mode(), "600");
+  const lost = `  late: { command: [/bin/sh, -c, "sleep 0.3; exit 3"], restart: { policy: never }, upgrade: { strategy: restart } }`;
+  const { code, err } = await stage.upgrade(folder("0640", lost));
+  assert.equal(code, 1, err);
+  assert.equal(mode(), "600");
 });
