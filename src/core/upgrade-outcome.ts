@@ -8,8 +8,9 @@ export interface UpgradeOrder {
   readonly wait: boolean;
 }
 
-/** The steps of docs/upgrade.md, in their order; `check` and `start` come before the two generations meet. */
+/** The steps of docs/upgrade.md, in their order; the first three come before the two generations meet. */
 export const upgradeSteps = [
+  "wait",
   "check",
   "start",
   "LEASE",

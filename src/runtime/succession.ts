@@ -109,7 +109,7 @@ export class Succession {
 
   /** A line of the init is over. */
   lineEnded(line: number, status: ExitStatus): void {
-    this.#ours?.orders.ended(line, status);
+    this.#ours?.lineEnded(line, status);
   }
 
   /** The services' end, as the successor and the journal are told of it. */

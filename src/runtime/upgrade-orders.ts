@@ -79,12 +79,15 @@ export class UpgradeOrders {
   ): Promise<UpgradeOutcome> {
     const { clock, upgrade, old } = this.#parts;
     const attempt = upgrade.attemptId();
+    const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
+    let said = "";
     for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
       if (!order.wait || signal.aborted) return this.#end(attempt, "busy", why);
+      if (why !== said) say("wait", why);
+      said = why;
       await this.#parts.change(signal);
     }
     const command = upgrade.command(order, attempt);
-    const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
     this.#ordered = attempt;
     this.#parts.save();
     const began = clock.now();
@@ -120,6 +123,8 @@ export class UpgradeOrders {
     this.#parts.old.makeRoom();
     const started = await this.#start(command);
     if (started === undefined) return this.#rolledBack(attempt, `the init did not answer within ${bootMs / 1000} s`);
+    if (!started.ok && started.stage === "table")
+      return this.#end(attempt, "busy", "older generations still end their services, the init has room for no more");
     if (!started.ok) return this.#rolledBack(attempt, `cannot start it: ${started.stage}: ${started.errno}`);
     log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
     const scope = new Scope();

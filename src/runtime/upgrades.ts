@@ -8,7 +8,7 @@ import { heldName } from "./listener-set.js";
 import { NewGeneration } from "./new-generation.js";
 import { lockName, OldGeneration } from "./old-generation.js";
 import type { PingoraWay } from "./pingora-way.js";
-import type { BoundListener, HandoverIdentity, Init, Owner } from "./ports.js";
+import type { BoundListener, ExitStatus, HandoverIdentity, Init, Owner } from "./ports.js";
 import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { StatusStore } from "./status-store.js";
@@ -53,6 +53,8 @@ export class Upgrades {
   readonly #parts: UpgradesParts;
   readonly #new: NewGeneration | undefined;
   readonly #inherited = new Set<string>();
+  /** lines of our init with generations before this one, which live */
+  readonly #older: Set<number>;
   #owns: boolean;
 
   constructor(parts: UpgradesParts) {
@@ -60,6 +62,7 @@ export class Upgrades {
     const { server, upgrade, services, listeners, store, inbox, endpoints, saved } = parts;
     const { clock, log, init, plan } = server;
     this.#owns = upgrade.owner !== undefined;
+    this.#older = new Set(init.recovered.lines.map(({ line }) => line).filter((line) => line < init.line));
     this.old = new OldGeneration({
       upgrade,
       plan: plan.upgrade,
@@ -138,6 +141,13 @@ export class Upgrades {
   /** The path of this listener is nobody else's. */
   mayRemove(listener: string): boolean {
     return this.replacedBy === undefined && (this.#owns || !this.#inherited.has(listener));
+  }
+
+  /** A line of the init is over. */
+  lineEnded(line: number, status: ExitStatus): void {
+    // who waits for room is told with the next change
+    if (this.#older.delete(line)) this.#parts.store.set({});
+    this.orders.ended(line, status);
   }
 
   /** What a restarted supervisor has to say first: others have decided without it. */
@@ -256,9 +266,10 @@ export class Upgrades {
     if (phase !== ("Running" satisfies Phase) && !this.#parts.pingora()?.dialling)
       return { reason: `the running generation is in ${phase}, not in Running`, msLeft: 1_000 };
     if (this.#new?.settled === false) return { reason: "the running generation is on probation", msLeft: 1_000 };
-    if (oldest !== undefined && draining.length + 2 > server.plan.upgrade.maxGenerations)
-      return { reason: `generation ${oldest.generation} still ends its services`, msLeft: 1_000 };
-    return undefined;
+    const older = Math.max(draining.length, this.#older.size);
+    if (older + 2 <= server.plan.upgrade.maxGenerations) return undefined;
+    if (older > 1) return { reason: `${older} older generations still end their services`, msLeft: 1_000 };
+    return { reason: `generation ${oldest?.generation ?? "before"} still ends its services`, msLeft: 1_000 };
   }
 
   #ended(outcome: UpgradeOutcome): void {

@@ -48,7 +48,7 @@ const sectionDoc: Record<keyof typeof settings, string> = {
     "Where pingora-entry answers. The TCP address is read-only; actions go over the control socket. If the directory of `admin.socket` cannot be made (a read-only root file system, another user), point it to a writable place, for instance an emptyDir.",
   log: "pingora-entry's own log; what services write is theirs (see `output`).",
   bind: "An address in use is tried again, as pingora does.",
-  upgrade: "Checked and kept. Upgrades themselves come with a later version.",
+  upgrade: "How one generation takes over from another: [upgrades](../upgrade.md).",
   kubernetes: "Checked and kept. The Kubernetes API is used from a later version on.",
 };
 
