@@ -99,8 +99,7 @@ export class Wire {
       if (message === undefined) return;
       this.#waiting.push(...message.fds);
       if (message.length === 0) this.#end();
-      else if (message.controlTruncated) this.#refuse("descriptors were lost: this process may open no more files");
-      else this.#take(buffer.subarray(0, message.length));
+      else this.#take(buffer.subarray(0, message.length), message.controlTruncated);
     }
   }
 
@@ -125,14 +124,20 @@ export class Wire {
     }
   }
 
-  #take(bytes: Uint8Array): void {
+  /** `lost`: not all of the descriptors could be taken. Frames before the one that they belong to may have come with it. */
+  #take(bytes: Uint8Array, lost: boolean): void {
+    // without the others these are of no use, and no number is left for anything else
+    if (lost) this.#dropWaiting();
     try {
       this.#reader.push(bytes);
       while (this.#open && this.#reading) {
         const payload = this.#reader.next();
         if (payload === undefined) break;
-        this.#deliver(decodeHandoverFrame(payload));
+        const frame = decodeHandoverFrame(payload);
+        if (lost && frame !== undefined && descriptorsOf(frame) > 0) break;
+        this.#deliver(frame);
       }
+      if (lost) throw new HandoverFrameError("descriptors were lost: this process may open no more files");
       if (this.#reader.pending === 0 && this.#waiting.length > 0)
         throw new HandoverFrameError(`${this.#waiting.length} descriptors belong to no frame`);
       if (this.#waiting.length > maxWaiting) throw new HandoverFrameError("too many descriptors wait for their frame");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { systemClock } from "../../../src/adapters/clock/clock.js";
@@ -9,6 +10,7 @@ import { openHandover } from "../../../src/adapters/handover/handover.js";
 import { native } from "../../../src/adapters/native/addon.js";
 import { EntryError } from "../../../src/core/entry-error.js";
 import { encodeHandoverFrame } from "../../../src/core/handover-codec.js";
+import { columnsOf, type OfferedSocket } from "../../../src/core/handover-frame.js";
 import { eventually } from "../eventually.js";
 import {
   endOf,
@@ -53,6 +55,18 @@ function knock(directory: string, ...chunks: readonly Uint8Array[]): Promise<Soc
     });
     socket.on("error", fail);
   });
+}
+
+/** what an offer says of so many sockets */
+function listenersOf(count: number): OfferedSocket[] {
+  const common = { key: "k", family: "inet", type: "stream", address: "127.0.0.1:1", inode: 1 } as const;
+  return Array.from({ length: count }, (_, i) => ({
+    ...common,
+    name: `l${i}`,
+    backlog: 1,
+    reusePort: false,
+    listening: true,
+  }));
 }
 
 const closed = (socket: Socket) =>
@@ -243,6 +257,35 @@ test("a NEW that may not open enough files refuses in words before anything chan
   assert.match(reasonOf(await old.at("ended")), /do not fit/);
   assert.equal(await isHeld(String(address)), true);
   await takesOver(directory);
+});
+
+test("a NEW that may not open enough files says so, also when the sockets are there with the word that they come", async () => {
+  const directory = upgradeDirectory();
+  const server = createServer().listen(join(directory, "owner.sock"));
+  try {
+    const poor = new Peer(
+      { role: "new", name: "poor", directory, times: quick },
+      { command: ["/bin/sh", "-c", 'ulimit -n 200; exec "$0" "$@"'] },
+    );
+    const [socket] = (await once(server, "connection")) as [Socket & { readonly _handle: { readonly fd: number } }];
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.write(encodeHandoverFrame({ type: "HELLO", role: "old", versions: { min: 1, max: 1 }, facts }));
+    let heard = "";
+    while (!heard.includes("LEASE")) heard += String(((await once(socket, "data")) as [Buffer])[0]);
+    poor.process.kill("SIGSTOP");
+    const offered = listenersOf(253);
+    const { sendmsg } = native();
+    sendmsg(socket._handle.fd, encodeHandoverFrame({ type: "GRANTED", sockets: 300 }), []);
+    const offer = { type: "OFFER", batch: 1, batches: 2, sockets: columnsOf(offered) } as const;
+    const place = socket._handle.fd;
+    sendmsg(place, encodeHandoverFrame(offer), new Array(253).fill(place));
+    poor.process.kill("SIGCONT");
+    const said = JSON.stringify(await poor.at("refused"));
+    assert.match(said, /300 sockets do not fit: this process may open 200 files/);
+  } finally {
+    server.close();
+  }
 });
 
 test("a full disk is a refusal with its reason, and a decision finds the room that was kept for it", {
