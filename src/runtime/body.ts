@@ -21,9 +21,13 @@ export interface Body {
   signal(id: string, signal: string, scope: SignalScope): Promise<number>;
   /**
    * Runs the stop command, or waits for it when an earlier supervisor has `begun` it. Resolves when it ended, with what went wrong, or when
-   * the signal aborted: then it is killed.
+   * the signal aborted: then it is killed. `done` writes down that it is over, before anything forgets it.
    */
-  stopCommand(id: string, command: readonly string[], signal: AbortSignal, begun: boolean): Promise<string | undefined>;
+  stopCommand(
+    id: string,
+    command: readonly string[],
+    how: { readonly signal: AbortSignal; readonly begun: boolean; readonly done: () => void },
+  ): Promise<string | undefined>;
   /** what makes it accept no more without ending it; undefined: only its stop does */
   drainSignal?(): string | undefined;
   /** a process of this life can still accept on the service's listeners */

@@ -160,7 +160,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wires.set(id, wiring.resume(wireSpec(id), init.recovered.held, receive));
     },
     signal: (id, signal, scope) => init.signal(id, signal, scope),
-    async stopCommand(id, command, signal, begun) {
+    async stopCommand(id, command, { signal, begun, done }) {
       const ownId = stopCommandId(id);
       const known = begun ? init.recovered.children.find((child) => child.id === ownId) : undefined;
       let failure: string | undefined;
@@ -182,6 +182,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         }
       }
       exits.cancel(ownId);
+      done();
       init.forget(ownId);
       return failure;
     },

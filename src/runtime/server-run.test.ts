@@ -447,6 +447,11 @@ test("ServerRun goes on with a stop command and a list of signals where its pred
   await two.begin();
   await two.clock.advance(1_000);
   assert.deepEqual(two.init.alive(), ["a/0#1", "a/0#1!stop"], "the command goes on");
+  const forget = two.init.forget.bind(two.init);
+  two.init.forget = (id) => {
+    if (id === "a/0#1!stop") assert.match(two.init.saved.get("state") ?? "", /"command":"done"/, "on record before");
+    forget(id);
+  };
   two.init.end("a/0#1!stop", { code: 0 });
   await two.clock.advance(1_000);
   assert.deepEqual(sent(two), [["SIGTERM", 2_000]]);

@@ -55,13 +55,16 @@ export async function stopProcess(
       late = !ended.aborted;
       return bound.close();
     });
-    const failure = await Promise.race([body.stopCommand(id, command, bound.signal, begun), over]);
+    const done = () => {
+      if (stage.command !== "done") reach({ command: "done" });
+    };
+    const failure = await Promise.race([body.stopCommand(id, command, { signal: bound.signal, begun, done }), over]);
     await bound.close();
     const tookMs = Math.round(clock.now() - stage.began);
     if (late)
       parts.failed(`it did not end within ${tookMs / 1000} s, ${commandShare * 100} % of the grace, and was killed`);
     else if (typeof failure === "string") parts.failed(failure);
-    reach({ command: "done" });
+    done();
   }
 
   for (const [i, step] of steps.entries()) {
