@@ -42,6 +42,18 @@ export type Table<State extends string, Input extends string, Effect extends str
   Record<State, Row<State, Input, Effect>>
 >;
 
+/** What says that the other side lives: never an offence where frames are expected. */
+const heartbeats: readonly HandoverFrameType[] = ["PREPARING", "ALIVE", "PROBATION"];
+
+/** The words that both sides' tables are written with. */
+export function words<State extends string, Input extends string, Effect extends string>(inputs: readonly Input[]) {
+  return {
+    to: (state: State, ...effects: Effect[]): Cell<State, Effect> => ({ to: state, effects }),
+    ignored: all<State, Input, Effect>(inputs, "stay"),
+    harmless: all<State, HandoverFrameType, Effect>(heartbeats, "stay"),
+  };
+}
+
 /** A row in which every one of these inputs has the same cell. */
 export function all<State extends string, Input extends string, Effect extends string>(
   inputs: readonly Input[],

@@ -12,8 +12,8 @@
  *
  * Pure: (state, input) -> cell. Reading the journal and trying the lock are effects, their outcomes the next inputs.
  */
-import { type HandoverFrameType, handoverFrameTypes } from "./handover-frame.js";
-import { all, type Cell, type CommonInput, type StateFacts, type Table } from "./handover-machine.js";
+import { handoverFrameTypes } from "./handover-frame.js";
+import { all, type CommonInput, type StateFacts, type Table, words } from "./handover-machine.js";
 
 export const newStates = [
   "greeting",
@@ -109,15 +109,7 @@ export const newStateFacts: Readonly<Record<NewState, StateFacts<NewEffect>>> = 
   over: { wait: undefined, watches: false },
 };
 
-type NewCell = Cell<NewState, NewEffect>;
-
-const ignored = all<NewState, NewInput, NewEffect>(newInputs, "stay");
-const heartbeats: readonly HandoverFrameType[] = ["PREPARING", "ALIVE", "PROBATION"];
-const harmless = all<NewState, HandoverFrameType, NewEffect>(heartbeats, "stay");
-
-function to(state: NewState, ...effects: NewEffect[]): NewCell {
-  return { to: state, effects };
-}
+const { to, ignored, harmless } = words<NewState, NewInput, NewEffect>(newInputs);
 
 const failed = to("over", "send ABORT", "end failed");
 const unwanted = all<NewState, NewInput, NewEffect>(["garbage", "abort", ...handoverFrameTypes], failed);

@@ -11,8 +11,8 @@
  *
  * Pure: (state, input) -> cell. Writing the journal is an effect, its outcome the next input.
  */
-import { type HandoverFrameType, handoverFrameTypes } from "./handover-frame.js";
-import { all, type Cell, type CommonInput, type StateFacts, type Table } from "./handover-machine.js";
+import { handoverFrameTypes } from "./handover-frame.js";
+import { all, type Cell, type CommonInput, type StateFacts, type Table, words } from "./handover-machine.js";
 
 export const oldStates = [
   "greeting",
@@ -103,15 +103,7 @@ export const oldStateFacts: Readonly<Record<OldState, StateFacts<OldEffect>>> = 
   over: { wait: undefined, watches: false },
 };
 
-type OldCell = Cell<OldState, OldEffect>;
-
-const ignored = all<OldState, OldInput, OldEffect>(oldInputs, "stay");
-const heartbeats: readonly HandoverFrameType[] = ["PREPARING", "ALIVE", "PROBATION"];
-const harmless = all<OldState, HandoverFrameType, OldEffect>(heartbeats, "stay");
-
-function to(state: OldState, ...effects: OldEffect[]): OldCell {
-  return { to: state, effects };
-}
+const { to, ignored, harmless } = words<OldState, OldInput, OldEffect>(oldInputs);
 
 const deadEnds: readonly OldInput[] = ["timeout", "silent", "gone", "garbage", "abort", ...handoverFrameTypes];
 
@@ -130,7 +122,7 @@ const entrusted = {
   ...harmless,
 };
 /** The journal is being asked, nothing else counts. */
-const decided: Record<"kept" | "lost", OldCell> = {
+const decided: Record<"kept" | "lost", Cell<OldState, OldEffect>> = {
   kept: to("over", "send ABORT", "end failed"),
   lost: to("draining", "end superseded"),
 };

@@ -60,9 +60,13 @@ export function drainTotals(
   };
 }
 
+/** Where a service is, and why. */
+export function stateText({ state, reason, output = "" }: ServiceView): string {
+  return [state, reason, output].filter((word) => word !== "").join(": ");
+}
+
 function serviceCheck(service: ServiceView): Check {
-  const words = [service.state, service.reason, service.output ?? ""];
-  const state = words.filter((each) => each !== "").join(": ");
+  const state = stateText(service);
   const name = `service/${service.name}`;
   if (service.ready) return { name, ok: true, reason: service.type === "oneshot" ? "completed" : service.state };
   if (service.excused) return { name, ok: true, reason: `the other generation's in this upgrade; ${state}` };

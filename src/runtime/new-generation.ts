@@ -3,7 +3,7 @@ import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
 import { matchSockets } from "../core/socket-manifest.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
-import { readiness } from "../core/views.js";
+import { readiness, stateText } from "../core/views.js";
 import type { Posted } from "./inbox.js";
 import { lockName } from "./old-generation.js";
 import type { Clock, Init, Log, NewEnd, NewSession, Owner } from "./ports.js";
@@ -201,9 +201,7 @@ function drainText({ drained, cut, killed, seconds }: DrainReport): string {
 function unready({ services }: Snapshot, missing: readonly string[]): string {
   return services
     .filter(({ name }) => missing.includes(name))
-    .map(({ name, state, reason, output = "" }) =>
-      [`service/${name}`, state, reason, output].filter((word) => word !== "").join(": "),
-    )
+    .map((service) => `service/${service.name}: ${stateText(service)}`)
     .join("; ");
 }
 

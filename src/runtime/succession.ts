@@ -46,7 +46,7 @@ export class Succession {
         upgrade: server.upgrade,
         pingora: () => this.#pingora,
         stopCause: () => shutdown.record?.cause ?? "the new generation is stopping",
-        failed: (posted) => inbox.post(this.succeeded(posted).event, posted.cause),
+        failed: (posted) => inbox.post(this.#succeeded(posted).event, posted.cause),
       });
     this.#pingora =
       server.pingora &&
@@ -121,18 +121,18 @@ export class Succession {
   resume(): Posted | undefined {
     this.#ours?.resume();
     const verdict = this.#ours?.verdict;
-    return verdict && this.succeeded(verdict);
+    return verdict && this.#succeeded(verdict);
   }
 
   /** The sockets that come from another generation, by listener; Posted: they do not come. */
   async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
     const inherited = this.#pingora?.claim(specs) ?? (await this.#ours?.claim(specs)) ?? noSockets;
-    return "event" in inherited ? this.succeeded(inherited) : inherited;
+    return "event" in inherited ? this.#succeeded(inherited) : inherited;
   }
 
   /** From the services' start to Running; undefined: there is nobody whose place could be taken. */
   takeOver(signal: AbortSignal): Promise<Posted> | undefined {
-    return this.#ours?.takeOver(signal)?.then((posted) => this.succeeded(posted));
+    return this.#ours?.takeOver(signal)?.then((posted) => this.#succeeded(posted));
   }
 
   readonly tasks = {
@@ -147,7 +147,7 @@ export class Succession {
   } satisfies Partial<Record<Phase, Task>>;
 
   /** A successor that failed ends with its own exit code, whatever its services do. */
-  succeeded(posted: Posted): Posted {
+  #succeeded(posted: Posted): Posted {
     if (posted.event !== "SuccessionFailed") return posted;
     this.#ours?.disown();
     const { shutdown } = this.#parts;

@@ -1,5 +1,5 @@
 import { decodeHandoverFrame, encodeHandoverFrame, HandoverFrameError } from "../../core/handover-codec.js";
-import { descriptorsOf, type HandoverFrame } from "../../core/handover-frame.js";
+import { descriptorsOf, type HandoverFrame, socketsPerBatch } from "../../core/handover-frame.js";
 import { HandoverReader } from "../../core/handover-reader.js";
 import { native, type ReceivedMessage } from "../native/addon.js";
 import { disconnected, readable, type Watch, watch, writable } from "../native/watch.js";
@@ -8,7 +8,7 @@ import { codeOf } from "./error-code.js";
 /** Messages that one turn of the loop takes, so that a busy peer does not starve everything else. */
 const messagesPerTurn = 64;
 /** Descriptors that may wait for the rest of their frame: those of one that is arriving, and of the next. */
-const maxWaiting = 506;
+const maxWaiting = 2 * socketsPerBatch;
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ETOOMANYREFS"]);
 const endings = new Set(["EPIPE", "ECONNRESET", "ENOTCONN"]);
 /** shared by all: it is used up before the next call */

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { connect } from "node:net";
-import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import {
   childrenOf,
@@ -10,9 +8,11 @@ import {
   isAlive,
   missingBinary,
   noPid1,
+  refused,
   Stage,
   type Supervisor,
   stateOf,
+  successor,
   sweep,
 } from "./stage.js";
 
@@ -21,25 +21,6 @@ afterEach(sweep);
 
 const monotonic = () => Number(process.hrtime.bigint() / 1_000_000n);
 const deaf = ["sh", "-c", "trap '' TERM; while :; do sleep 1013; done"];
-
-interface Line {
-  readonly number: string;
-  readonly supervisor: Supervisor;
-}
-
-/** Starts a line for `asking` and waits for its supervisor, which has not said HELLO. */
-async function successor(stage: Stage, asking: Supervisor, name: string): Promise<Line> {
-  asking.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    `a=${name}`,
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  const [number = "", pid] = (await asking.next("STARTED")).fields;
-  const supervisor = await stage.supervisor();
-  assert.deepEqual(supervisor.args, [name]);
-  assert.equal(supervisor.pid, Number(pid));
-  return { number, supervisor };
-}
 
 async function opened(options?: Parameters<typeof Stage.open>[1]): Promise<{ stage: Stage; first: Supervisor }> {
   const stage = await Stage.open(["run"], options);
@@ -104,16 +85,6 @@ test("SUCCESSOR starts a line of its own: WELCOME, children, names and exits are
   );
 });
 
-function refused(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      done(false);
-    });
-    socket.on("error", () => done(true));
-  });
-}
-
 test("START-FAILED says why when the program cannot run, and leaves no line behind", { skip }, async () => {
   const { stage, first } = await opened();
   const pid = await stage.running.pid();
@@ -141,7 +112,7 @@ test("START-FAILED says why when the program cannot run, and leaves no line behi
 
 test("four lines live and a fifth is refused until one is over", { skip }, async () => {
   const { stage, first } = await opened();
-  const lines: Line[] = [];
+  const lines: Awaited<ReturnType<typeof successor>>[] = [];
   for (const name of ["b", "c", "d"]) lines.push(await successor(stage, first, name));
   for (const line of lines) await line.supervisor.greet();
   first.send("SUCCESSOR", ["a=true"]);
@@ -420,13 +391,7 @@ test("EXIT of one line leaves no process of it and none of another's is touched"
 
 test("supervisors of both lines that are killed at any moment lose no child", { skip: skip || noPid1 }, async () => {
   const { stage, first } = await opened({ pid1: true });
-  first.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    "a=second",
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  await first.next("STARTED");
-  const second = await stage.supervisor();
+  const { supervisor: second } = await successor(stage, first, "second");
   await second.greet();
   second.send("OWN");
   await second.signal("nobody", 0, "child");

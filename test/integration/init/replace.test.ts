@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, copyFileSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { afterEach, test } from "node:test";
 import {
@@ -13,9 +12,11 @@ import {
   isAlive,
   missingBinary,
   noPid1,
+  refused,
   Stage,
   type Supervisor,
   stateOf,
+  successor,
   sweep,
 } from "./stage.js";
 
@@ -64,16 +65,6 @@ function descriptors(pid: number): string[] {
     })
     .filter((line) => !/anon_inode/.test(line))
     .sort();
-}
-
-function refused(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      done(false);
-    });
-    socket.on("error", () => done(true));
-  });
 }
 
 test("REPLACE goes on as another program: children, sockets, states, signals and channel stay", { skip }, async () => {
@@ -245,13 +236,7 @@ test("REPLACE is obeyed when its sender died right after it, and the dead line i
 
 test("REPLACE keeps lines, their primary and their BACKSTOP", { skip }, async () => {
   const { stage, first } = await opened();
-  first.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    "a=second",
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  await first.next("STARTED");
-  const second = await stage.supervisor();
+  const { supervisor: second } = await successor(stage, first, "second");
   await second.greet();
   second.send("OWN");
   await second.spawn("2:web", ["sleep", "1000"]);
@@ -298,13 +283,7 @@ test("REPLACE keeps a child and a successor that do not run their programs yet",
 
 test("REPLACE goes on where it was with a supervisor that does not read", { skip }, async () => {
   const { stage, first } = await opened();
-  first.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    "a=second",
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  await first.next("STARTED");
-  const second = await stage.supervisor();
+  const { supervisor: second } = await successor(stage, first, "second");
   await second.greet();
   const count = 1500;
   for (let i = 0; i < count; i++) first.send("SPAWN", [`n${i}`, "a=/bin/true"]);

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { readdirSync, readlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import {
@@ -12,6 +11,7 @@ import {
   isAlive,
   missingBinary,
   noPid1,
+  refused,
   run,
   Stage,
   type Supervisor,
@@ -75,16 +75,6 @@ test("a supervisor that is killed is started again and is told all that was know
   second.order("drop", held[0]?.fds[0]?.[0] ?? "");
   await eventually(() => refused(Number(port)), "the released socket refuses");
 });
-
-function refused(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      done(false);
-    });
-    socket.on("error", () => done(true));
-  });
-}
 
 test("a held socket refuses nobody when supervisor and service are killed together", {
   skip: skip || noPid1,

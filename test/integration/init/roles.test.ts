@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { allSettings } from "../../../src/adapters/config/settings.js";
+import { serviceLinks } from "../../fixtures/service-links.js";
 import { binary, eventually, folder, missingBinary, type RunOptions, run, sanitized, stateOf, sweep } from "./stage.js";
 
 const skip = missingBinary;
@@ -126,21 +127,9 @@ test("every setting's variable configures, those of a Service named pingora-entr
     const { out } = await call(where, ["echo", "wrapped"], { env: { [variable]: "tcp://10.0.0.1:80" } });
     assert.match(out, /^node .* run echo wrapped\n$/, variable);
   }
-  for (const service of ["PINGORA_ENTRY", "PINGORA_ENTRY_WEB", "PINGORA_ENTRY_PORT", "PINGORA_ENTRY_LOG_8080"]) {
-    const links: [string, string][] = [
-      ["SERVICE_HOST", "10.0.0.1"],
-      ["SERVICE_PORT", "80"],
-      ["SERVICE_PORT_HTTP", "80"],
-      ["PORT", "tcp://10.0.0.1:80"],
-      ["PORT_80_TCP", "tcp://10.0.0.1:80"],
-      ["PORT_80_TCP_PROTO", "tcp"],
-      ["PORT_80_TCP_PORT", "80"],
-      ["PORT_5353_UDP_ADDR", "10.0.0.1"],
-    ];
-    for (const [name, value] of links) {
-      const { out } = await call(where, ["echo", "wrapped"], { env: { [`${service}_${name}`]: value } });
-      assert.equal(out, "wrapped\n", `${service}_${name}`);
-    }
+  for (const [name, value] of serviceLinks) {
+    const { out } = await call(where, ["echo", "wrapped"], { env: { [name]: value } });
+    assert.equal(out, "wrapped\n", name);
   }
 });
 

@@ -1,6 +1,7 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -427,3 +428,32 @@ function listenTo(socket: Socket, connected: Supervisor[]): void {
 export const sanitized = existsSync(binary) && readFileSync(binary).includes("__asan_init") && "built with sanitizers";
 
 export const missingBinary = existsSync(binary) ? false : `${binary} is not built: npm run setup`;
+
+/** Starts a line for `asking` and waits for its supervisor, which has not said HELLO. */
+export async function successor(
+  stage: Stage,
+  asking: Supervisor,
+  name: string,
+): Promise<{ readonly number: string; readonly supervisor: Supervisor }> {
+  asking.send("SUCCESSOR", [
+    `a=${join(stage.home, "node")}`,
+    `a=${name}`,
+    `e=TEST_SOCKET=${join(stage.home, "control")}`,
+  ]);
+  const [number = "", pid] = (await asking.next("STARTED")).fields;
+  const supervisor = await stage.supervisor();
+  assert.deepEqual(supervisor.args, [name]);
+  assert.equal(supervisor.pid, Number(pid));
+  return { number, supervisor };
+}
+
+/** Whether nobody listens at this port of 127.0.0.1. */
+export function refused(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      socket.destroy();
+      done(false);
+    });
+    socket.on("error", () => done(true));
+  });
+}

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { copyFileSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import {
@@ -10,8 +9,10 @@ import {
   folder,
   isAlive,
   missingBinary,
+  refused,
   Stage,
   type Supervisor,
+  successor,
   sweep,
 } from "./stage.js";
 
@@ -161,13 +162,7 @@ test("STANDBY is refused without its descriptor and to a candidate", { skip }, a
   await first.greet();
   first.send("STANDBY");
   assert.deepEqual((await first.next("ERROR")).fields, ["STANDBY", "exactly one descriptor is needed"]);
-  first.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    "a=second",
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  await first.next("STARTED");
-  const second = await stage.supervisor();
+  const { supervisor: second } = await successor(stage, first, "second");
   await second.greet();
   second.order("open", "lock", join(folder(), "free.lock"));
   second.send("STANDBY", [], ["lock"]);
@@ -179,13 +174,7 @@ test("a line in standby stays so when another line has the init replaced", { ski
   owner.order("drop", "lock");
   const first = await stage.supervisor();
   await first.greet();
-  first.send("SUCCESSOR", [
-    `a=${join(stage.home, "node")}`,
-    "a=second",
-    `e=TEST_SOCKET=${join(stage.home, "control")}`,
-  ]);
-  await first.next("STARTED");
-  const second = await stage.supervisor();
+  const { supervisor: second } = await successor(stage, first, "second");
   await second.greet();
   const path = join(folder(), "second.lock");
   owner.order("open", "lock", path);
@@ -207,18 +196,8 @@ test("a line in standby stays so when another line has the init replaced", { ski
   const pid = await stage.running.pid();
   assert.equal(readFileSync(`/proc/${pid}/comm`, "latin1"), "another\n");
   assert.deepEqual(new Set(childrenOf(pid)), new Set([waiter, second.pid]));
-  assert.equal(await accepts(port), true);
+  assert.equal(await refused(port), false);
   owner.order("drop", "lock");
   const third = await stage.supervisor();
   assert.deepEqual((await third.greet()).welcome.fields.slice(4), ["2", "1", "1"]);
 });
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.on("error", () => done(false));
-  });
-}
