@@ -25,6 +25,8 @@ export interface NewParts {
   readonly watch: (look: (snapshot: Snapshot) => void) => () => void;
   /** this generation is the owner: it serves the endpoints, and candidates come to it */
   readonly owns: (owner: Owner) => void;
+  /** it wants to be the owner no more, and may have to be */
+  readonly unsure: () => void;
   readonly failed: (posted: Posted) => void;
   /** why the server is stopping */
   readonly stopCause: () => string;
@@ -88,7 +90,7 @@ export class NewGeneration {
   /** From the services' start to OWNED. Posted is what the phase ends with. */
   async takeOver(signal: AbortSignal): Promise<Posted> {
     const { session, services, init, upgrade } = this.#parts;
-    const stopped = () => session.abort(this.#parts.stopCause());
+    const stopped = () => this.#giveUp(this.#parts.stopCause());
     signal.addEventListener("abort", stopped, { once: true });
     try {
       const ended = await this.#servicesReady(signal);
@@ -130,7 +132,7 @@ export class NewGeneration {
     const late = clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
     void clock.until(late, AbortSignal.any([signal, over.signal])).then(() => {
       if (!signal.aborted && !over.signal.aborted)
-        session.abort(`not ready within ${bootMs / 1000} s: ${unready(snapshot(), services.missing)}`);
+        this.#giveUp(`not ready within ${bootMs / 1000} s: ${unready(snapshot(), services.missing)}`);
     });
     const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
     over.abort();
@@ -145,7 +147,7 @@ export class NewGeneration {
       const worst = readiness(now).checks.find(({ ok }) => !ok);
       if (now.phase !== "Running" || worst === undefined) return;
       unwatch();
-      session.abort(`not ready any more: ${worst.name}: ${worst.reason}`);
+      this.#giveUp(`not ready any more: ${worst.name}: ${worst.reason}`);
     });
     const proved = await session.probation();
     unwatch();
@@ -175,9 +177,10 @@ export class NewGeneration {
     });
   }
 
-  /** The server stops: the old generation is told why. */
-  abort(reason: string): void {
-    if (!this.settled) this.#parts.session.abort(reason);
+  /** Whoever asks at the endpoints from now on asks the owner, which is not known yet. */
+  #giveUp(reason: string): void {
+    this.#parts.unsure();
+    this.#parts.session.abort(reason);
   }
 
   #enter(step: UpgradeStep, text: string): void {

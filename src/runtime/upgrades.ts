@@ -119,6 +119,7 @@ export class Upgrades {
         snapshot: () => store.snapshot,
         watch: (look) => store.subscribe({ snapshot: look }),
         owns: (owner) => this.#becomeOwner(owner),
+        unsure: () => endpoints.pause(),
         failed: parts.failed,
         stopCause: parts.stopCause,
         view: (view) => store.set({ upgrade: view }),
@@ -140,7 +141,9 @@ export class Upgrades {
 
   /** The path of this listener is nobody else's. */
   mayRemove(listener: string): boolean {
-    return this.replacedBy === undefined && (this.#owns || !this.#inherited.has(listener));
+    // one that has committed and is not settled may yet be rolled back: what it took over is the old one's again
+    const ours = !this.#inherited.has(listener) || (this.#owns && this.#new?.settled !== false);
+    return this.replacedBy === undefined && ours;
   }
 
   /** A line of the init is over. */
@@ -234,11 +237,6 @@ export class Upgrades {
     this.old.progress(report, over);
   }
 
-  /** The server stops for another reason. */
-  abort(reason: string): void {
-    this.#new?.abort(reason);
-  }
-
   #becomeOwner(owner: Owner): void {
     this.#owns = true;
     this.old.become(owner);
@@ -278,6 +276,7 @@ export class Upgrades {
   }
 
   #settled(outcome: UpgradeOutcome): void {
+    this.#parts.endpoints.open();
     this.#ended(outcome);
     void this.#parts.upgrade.renewInit().then((warning) => {
       if (warning !== undefined) this.#parts.server.log.warn(warning);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually, program } from "../harness.js";
@@ -244,4 +244,27 @@ upgrade: { probationSeconds: 1, bootSeconds: 10 }
   const { code, err } = await stage.upgrade(folder("0640", lost));
   assert.equal(code, 1, err);
   assert.equal(mode(), "600");
+});
+
+test("a new generation that ends before it is decided who owns leaves the paths of the sockets alone", async () => {
+  const listening = (more = "") => `
+listeners: { local: { unix: "{{dir}}/web.sock" } }
+services:
+  web: { command: [{{web}}, "1"], listeners: [local] }
+${more}
+upgrade: { probationSeconds: 1, bootSeconds: 10 }
+`;
+  await using stage = await Upgradable.start(listening());
+  await stage.server.phase("Running");
+  const old = stage.server.supervisor() ?? 0;
+  const late = `  late: { command: [/bin/sh, -c, "sleep 0.3; exit 3"], restart: { policy: never }, upgrade: { strategy: restart } }`;
+  const upgrade = stage.upgrade(listening(late));
+  await stage.step("new", "COMMIT");
+  process.kill(old, "SIGSTOP");
+  await eventually(() => stage.server.stderr.includes('"to":"Terminated"'), { what: "the end of generation 2" });
+  process.kill(old, "SIGCONT");
+  const { code, err } = await upgrade;
+  assert.equal(code, 1, err);
+  assert.ok(existsSync(join(stage.server.dir, "web.sock")));
+  assert.ok(existsSync(stage.server.socket));
 });
