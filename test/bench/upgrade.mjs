@@ -1,4 +1,4 @@
-// `npm run bench:upgrade [-- --upgrades N] [--rate R] [--only NAME,NAME] [--seconds-per-upgrade S] [--per-round N] [--install] [--samples]`
+// `npm run bench:upgrade [-- --upgrades N] [--others N] [--rate R] [--only NAME,NAME] [--seconds-per-upgrade S] [--per-round N] [--install] [--samples]`
 // What an upgrade costs the clients: ours beside others, under the same load, in rounds that take turns.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
@@ -18,6 +18,8 @@ import { contender as stopStart } from "./upgrade/stop-start.mjs";
 const words = process.argv.slice(2);
 const option = (name, otherwise) => (words.includes(name) ? words[words.indexOf(name) + 1] : otherwise);
 const upgrades = Number(option("--upgrades", 100));
+/** of those that are not ours */
+const others = Number(option("--others", upgrades));
 const perRound = Math.min(Number(option("--per-round", 10)), upgrades);
 const rate = Number(option("--rate", 800));
 const secondsPerUpgrade = Number(option("--seconds-per-upgrade", 4));
@@ -147,8 +149,14 @@ try {
   console.log(
     `Node ${process.versions.node}, ${cpus().length} cores, load ${loadavg()[0].toFixed(2)}, ${rate} plain requests a second\n`,
   );
-  for (let done = 0; done < upgrades; done += perRound)
-    for (const result of results) await oneRound(result.contender, result, Math.min(perRound, upgrades - done));
+  for (let done = 0; done < Math.max(upgrades, others); done += perRound)
+    for (const result of results) {
+      const left = (result.contender.ours ? upgrades : others) - done;
+      if (left <= 0) continue;
+      await oneRound(result.contender, result, Math.min(perRound, left));
+      // a long run tells how it goes
+      console.error(`${done + Math.min(perRound, left)}: ${row(result).join("  ")}`);
+    }
   console.log(`${table([head, ...results.map(row)])}\nratio: of the p99s, median of the rounds\n`);
   remarks(results);
   mkdirSync(join(root, "build/bench"), { recursive: true });

@@ -2,8 +2,8 @@
  *   MODE         new       a connection per request
  *                keep      keep-alive
  *                post      a body in 8 pieces over 1 to 2 s
- *                stream    a response that takes 5 s
- *                upgraded  `Upgrade: echo`, a line each 200 ms for 5 s
+ *                stream    a response that takes 3 s
+ *                upgraded  `Upgrade: echo`, a line each 200 ms for 3 s
  *   TARGET       127.0.0.1:8080 or unix:/path
  *   RATE         requests begun each second
  *   CONNECTIONS  at most so many at once
@@ -12,7 +12,7 @@
  *   steady NS          no longer
  *   generation G NS    connections opened after NS are answered by generation G or a later one
  * Prints one line of JSON. Every response is 200 (101), names its generation in x-generation, repeats x-request-id, and its body is
- *   /plain  "plain ID"      /post  "post ID BYTES"      /stream  "ID 0" ... "ID 19", "end ID"      /upgraded  the lines sent; "bye" before it leaves
+ *   /plain  "plain ID"      /post  "post ID BYTES"      /stream  "ID 0" ... "ID 11", "end ID"      /upgraded  the lines sent; "bye" before it leaves
  */
 #define _GNU_SOURCE
 #include "load.h"

@@ -1,11 +1,11 @@
-/* An upgraded connection: a line each 200 ms for 5 s, each comes back. A server that has to leave says "bye" first: told, not cut. */
+/* An upgraded connection: a line each 200 ms for 3 s, each comes back. A server that has to leave says "bye" first: told, not cut. */
 #define _GNU_SOURCE
 #include "load.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { LINES = 25 };
+enum { LINES = 15 };
 
 static void ask(struct slot *slot) {
   char text[256];

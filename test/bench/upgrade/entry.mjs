@@ -33,7 +33,8 @@ export function configuration(place, { passAs, service }, generation) {
     upgrade: {
       directory: join(place.dir, "upgrade"),
       probationSeconds: 1,
-      drainSeconds: 12,
+      // three quarters of it, for a program that adopts its sockets, are longer than a stream
+      drainSeconds: 5,
       release: `r${generation}`,
     },
     shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0 },

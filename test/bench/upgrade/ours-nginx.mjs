@@ -34,7 +34,7 @@ export const contender = {
           }),
         ],
         readinessProbe: { httpGet: { path: "/plain", listener: "http" } },
-        stop: { signal: "SIGQUIT", graceSeconds: 20 },
+        stop: { signal: "SIGQUIT", graceSeconds: 4 },
       }),
     });
     return {

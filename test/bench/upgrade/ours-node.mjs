@@ -9,7 +9,7 @@ export const description = {
     command: [process.execPath, service("node-web.mjs"), folder],
     env: { GENERATION: String(generation) },
     readinessProbe: { log: "^listening" },
-    stop: { graceSeconds: 20 },
+    stop: { graceSeconds: 4 },
   }),
 };
 

@@ -14,7 +14,7 @@ export const contender = {
         command: ["python3", service("web.py"), String(place.port), place.socket, folder],
         env: { GENERATION: String(generation) },
         readinessProbe: { log: "^listening" },
-        stop: { graceSeconds: 20 },
+        stop: { graceSeconds: 4 },
       }),
     }),
 };

@@ -39,7 +39,7 @@ function count(request, done) {
 function stream(id, response) {
   let line = 0;
   const timer = setInterval(() => {
-    if (line < 20) return response.write(`${id} ${line++}\n`);
+    if (line < 12) return response.write(`${id} ${line++}\n`);
     clearInterval(timer);
     response.end(`end ${id}\n`);
   }, 250);

@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def stream(self, request):
         self.head(200, ("Transfer-Encoding", "chunked"))
-        for line in [f"{request} {i}\n" for i in range(20)] + [f"end {request}\n"]:
+        for line in [f"{request} {i}\n" for i in range(12)] + [f"end {request}\n"]:
             self.wfile.write(f"{len(line):x}\r\n{line}\r\n".encode())
             self.wfile.flush()
             time.sleep(0.25)
