@@ -21,8 +21,11 @@ const pauseMs = 400;
 const httpGet = { path: "/plain", listener: "http" };
 const description = {
   ...plain,
+  // longer than anybody stands still: what is told to end must have time when the init goes on
+  drainSeconds: 15,
   service: (...words) => ({
     ...plain.service(...words),
+    stop: { graceSeconds: 14 },
     readinessProbe: { httpGet, periodSeconds: 0.2, timeoutSeconds: 0.5 },
     livenessProbe: { httpGet, periodSeconds: 0.5, timeoutSeconds: 1, failureThreshold: 2 },
   }),

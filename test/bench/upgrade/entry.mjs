@@ -17,8 +17,11 @@ export const upgradeCommand = ({ conf, socket }) => [
 
 export const controlSocket = (place) => place.control ?? join(place.dir, "control.sock");
 
-/** `service`: (folder, generation) => { command, env, ... } as the configuration writes it. */
-export function configuration(place, { passAs, service }, generation) {
+/**
+ * `service`: (folder, generation) => { command, env, ... } as the configuration writes it. `drainSeconds`: three quarters of the usual
+ * ones, for a program that adopts its sockets, are longer than a stream.
+ */
+export function configuration(place, { passAs, service, drainSeconds = 5 }, generation) {
   const folder = folderOf(place, generation);
   // not in the folder: the init keeps its command line, and who runs with the folder is how the end of a generation is seen
   const conf = join(place.dir, `entry-${generation}.yaml`);
@@ -33,8 +36,7 @@ export function configuration(place, { passAs, service }, generation) {
     upgrade: {
       directory: join(place.dir, "upgrade"),
       probationSeconds: 1,
-      // three quarters of it, for a program that adopts its sockets, are longer than a stream
-      drainSeconds: 5,
+      drainSeconds,
       release: `r${generation}`,
     },
     shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0 },
