@@ -4,7 +4,7 @@
  *   greeting -HELLO-> asking -GRANTED-> admitted -fits-> receiving -complete-> checking -claim-> stating -told-> preparing
  *      -ready-> ready -COMMIT-> confirming -won-> committed -owned-> probation -FINALIZE-> settled -DRAINED-> over
  *
- *   before CLAIM: deadline, silence, loss, garbage, ABORT -> over
+ *   before CLAIM: deadline, silence, loss, garbage, ABORT -> over; a deadline before GRANTED is as if OLD were BUSY
  *   CLAIM to COMMIT, OLD lost or silent -> orphaned: the owner's lock decides
  *        free: the whole old generation is gone -> promoted -ready-> settled;   held: it lives -> over
  *   from COMMIT on, OLD lost, silent or ABORT -> deciding: the journal decides
@@ -116,6 +116,8 @@ const unwanted = all<NewState, NewInput, NewEffect>(["garbage", "abort", ...hand
 
 /** Nothing was taken over: OLD's loss is no loss. */
 const empty = { ...ignored, ...unwanted, timeout: failed, silent: failed, gone: to("over", "end old-gone") };
+/** OLD has lent nothing yet: one that stands still may go on, and can be asked again. */
+const unanswered = { ...empty, timeout: to("over", "send ABORT", "end busy") };
 /** The sockets are ours to keep listening: OLD's loss is a question. */
 const heir = (orphan: NewState) => ({
   ...ignored,
@@ -137,8 +139,8 @@ const entrusted = {
 };
 
 export const newTable: Table<NewState, NewInput, NewEffect> = {
-  greeting: { ...empty, HELLO: to("asking", "send LEASE") },
-  asking: { ...empty, GRANTED: to("admitted", "admit"), BUSY: to("over", "end busy") },
+  greeting: { ...unanswered, HELLO: to("asking", "send LEASE") },
+  asking: { ...unanswered, GRANTED: to("admitted", "admit"), BUSY: to("over", "end busy") },
   admitted: { ...ignored, fits: to("receiving"), refused: failed },
   receiving: {
     ...empty,

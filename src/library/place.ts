@@ -63,7 +63,7 @@ export async function takePlace(
       const dialled = await handover.dialOwner({ me, attempt });
       if (dialled.kind === "session")
         return { kind: "place", upgrade: { ...common, me, attempt, session: dialled.session } };
-      if (dialled.kind !== "nobody") throw refusal(dialled);
+      if (dialled.kind !== "nobody") throw refusal(dialled, journal?.owner);
     }
     const opened = await open(handover, me, box.candidate, lockFd);
     if (opened.kind === "owner") {
@@ -103,9 +103,13 @@ function identity(release: string, generation: number): JournalOwner {
   };
 }
 
-function refusal(dialled: Exclude<DialledOwner, { kind: "session" | "nobody" }>): EntryError {
+function refusal(
+  dialled: Exclude<DialledOwner, { kind: "session" | "nobody" }>,
+  owner: JournalOwner | undefined,
+): EntryError {
   if (dialled.kind === "refused") return new EntryError("failed", `cannot take over: ${dialled.reason}`);
-  return new EntryError("tryLater", `cannot take over now: ${dialled.reason} (${dialled.holder})`);
+  const holder = dialled.holder === "" ? ownerText(owner) : dialled.holder;
+  return new EntryError("tryLater", `cannot take over now: ${dialled.reason} (${holder})`);
 }
 
 function ownerText(owner: JournalOwner | undefined): string {

@@ -211,7 +211,7 @@ export class CandidateSession implements NewSession {
         if (frame?.type === "PROGRESS" || frame?.type === "DRAINED") this.#tell(frame.report, frame.type === "DRAINED");
         return undefined;
       case "end busy":
-        if (frame?.type === "BUSY") this.#dialled({ ...frame, kind: "busy" });
+        this.#dialled({ kind: "busy", ...this.#whyBusy(frame) });
         return this.#finish("failed");
       case "end failed":
         return this.#finish("failed");
@@ -222,6 +222,11 @@ export class CandidateSession implements NewSession {
       case "end done":
         return this.#finish("done");
     }
+  }
+
+  #whyBusy(frame: HandoverFrame | undefined): { holder: string; reason: string; msLeft: number } {
+    if (frame?.type === "BUSY") return frame;
+    return { holder: this.#peer?.slot ?? "", reason: this.#engine.reason, msLeft: this.#world.times.helloMs };
   }
 
   #send(frame: HandoverFrame): undefined {

@@ -86,7 +86,8 @@ for (const step of oldSteps) {
     });
     await stage.old.at(step);
     await stage.old.kill("SIGSTOP");
-    const end = await stage.new.at("ended", "owner", "refused", "nobody");
+    const end = await stage.new.at("ended", "owner", "busy", "refused", "nobody");
+    if (step === "asked") assert.equal(end.at, "busy", JSON.stringify(end));
     stage.old.process.kill("SIGCONT");
     stage.old.go();
     if (end.at === "owner") {
