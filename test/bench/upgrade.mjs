@@ -1,4 +1,5 @@
-// `npm run bench:upgrade [-- --upgrades N] [--others N] [--rate R] [--only NAME,NAME] [--seconds-per-upgrade S] [--per-round N] [--install] [--samples]`
+// `npm run bench:upgrade [-- --upgrades N] [--others N] [--rate R] [--only NAME,NAME] [--seconds-per-upgrade S] [--per-round N] [--install] [--samples] [--neighbours]`
+// --neighbours: ours upgrade from N-1 to N and from N to N-1 of the handover protocol, in turns.
 // What an upgrade costs the clients: ours beside others, under the same load, in rounds that take turns.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
@@ -13,6 +14,7 @@ import { contender as oursNode } from "./upgrade/ours-node.mjs";
 import { contender as oursPython } from "./upgrade/ours-python.mjs";
 import { install, contender as pm2 } from "./upgrade/pm2.mjs";
 import { endAll, freePort } from "./upgrade/processes.mjs";
+import { releaseOf } from "./upgrade/releases.mjs";
 import { contender as stopStart } from "./upgrade/stop-start.mjs";
 
 const words = process.argv.slice(2);
@@ -66,6 +68,7 @@ async function oneUpgrade(running, load, generation, result) {
 async function oneRound(contender, result, count) {
   const dir = mkdtempSync(join(tmpdir(), "pe-up-"));
   const place = { dir, port: await freePort(), socket: join(dir, "web.sock") };
+  if (words.includes("--neighbours")) place.releaseOf = releaseOf;
   let running;
   let load;
   try {

@@ -7,10 +7,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ask, childrenOf, nowMs, program, until } from "../bench/bench.mjs";
+import { ask, childrenOf, nowMs, until } from "../bench/bench.mjs";
 import { configuration, controlSocket, upgradeCommand } from "../bench/upgrade/entry.mjs";
 import { description as plain } from "../bench/upgrade/ours-node.mjs";
 import { alive, untilAnswers } from "../bench/upgrade/processes.mjs";
+import { releaseOf } from "../bench/upgrade/releases.mjs";
 import { below, generationIn } from "./proc.mjs";
 import { followSteps } from "./steps.mjs";
 
@@ -38,6 +39,7 @@ const isSupervisor = ({ env }) => env.some((each) => each.startsWith("PINGORA_EN
 function launch(place, generation, { pause, contained, tell, side }) {
   const conf = configuration(place, description, generation);
   const order = contained && side === "new" ? ["-u"] : [];
+  const program = join(releaseOf(generation), "pingora-entry");
   const command = [...(contained ? container : []), program, "run", ...order, "-c", conf];
   const env = { ...process.env, ...(pause === undefined ? {} : { PINGORA_ENTRY_TEST_PAUSE: pause }) };
   const child = spawn(command[0], command.slice(1), { env, stdio: ["ignore", "ignore", "pipe"] });
@@ -125,7 +127,8 @@ export const product = {
 
     async function under(generation, timeoutMs) {
       const conf = configuration(place, description, generation);
-      const result = await call(upgradeCommand({ conf, socket: controlSocket(place) }), timeoutMs);
+      const command = upgradeCommand({ conf, socket: controlSocket(place), path: releaseOf(generation) });
+      const result = await call(command, timeoutMs);
       if (result.code === 0) generationOfOwner = generation;
       return result;
     }

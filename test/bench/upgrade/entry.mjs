@@ -6,9 +6,10 @@ import { end, runningWith, start, succeed, untilAnswers } from "./processes.mjs"
 import { folderOf } from "./services.mjs";
 
 /** Ends with 0 when the new generation is the owner for good. */
-export const upgradeCommand = ({ conf, socket }) => [
+export const upgradeCommand = ({ conf, socket, path }) => [
   program,
   "upgrade",
+  ...(path === undefined ? [] : ["--path", path]),
   "--conf",
   conf,
   "--wait",
@@ -66,7 +67,8 @@ export async function startEntry(place, description, env = {}) {
   return {
     child,
     async upgrade(generation) {
-      const command = upgradeCommand({ conf: configuration(place, description, generation), socket });
+      const conf = configuration(place, description, generation);
+      const command = upgradeCommand({ conf, socket, path: place.releaseOf?.(generation) });
       await succeed(command);
       current = generation;
     },
