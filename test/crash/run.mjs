@@ -128,12 +128,16 @@ try {
     }
     const list = chosen(durationMs);
     console.log(`${list.length} cases, ${jobs} at once, seed ${seed}\n`);
+    let done = 0;
     const results = await inParallel(list, async (one) => {
       const result = await oneCase(product, one, limits).catch((error) => ({
         ...nothingYet(one),
         problems: [error.message],
       }));
       for (const problem of result.problems) console.log(`${nameOf(one)}: ${problem}`);
+      done += 1;
+      // a long run tells how it goes
+      if (done % 25 === 0) console.error(`${done} of ${list.length}`);
       return result;
     });
     console.log(`\n${table([head, ...results.map(row)])}\n\n${summary(results)}`);
