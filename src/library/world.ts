@@ -150,7 +150,7 @@ async function putTogether(
     inPod: (process.env.KUBERNETES_SERVICE_HOST ?? "") !== "",
     init,
     sockets: createSockets({ retry: plan.bindRetry, log, privateDirectories: directories }),
-    connections: createConnections({ own }),
+    connections: createConnections({ own, init: init.pid }),
     clock,
     prober: createProber({ version, init, exits, own, acceptors: createAcceptors() }),
     log,

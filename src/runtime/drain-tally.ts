@@ -1,6 +1,6 @@
 import type { DrainView } from "../core/snapshot.js";
 import type { WatchedInstance } from "./drain-watch.js";
-import type { Clock, ConnectionCount } from "./ports.js";
+import type { Clock, ConnectionCount, Connections } from "./ports.js";
 
 /** By its own will, by the signal that it does not catch, or at its deadline. */
 export type Ending = "exited" | "signalled" | "killed";
@@ -14,9 +14,12 @@ const endsTheDrain = 2;
 /** connections of processes that may not be seen, all of a listener's together */
 const hidden = "";
 
+type Look = Pick<Awaited<ReturnType<Connections["count"]>>, "counts" | "deserted" | "exact">;
+
 /** Connections of one instance at one listener. */
 interface Open {
   connections: number;
+  deserted: number;
   looks: number;
 }
 
@@ -81,17 +84,17 @@ export class DrainTally {
         this.#rounds.set(listener, round);
       }
       round.endedAt = undefined;
-      round.open.set(instance, { connections: 0, looks: 0 });
+      round.open.set(instance, { connections: 0, deserted: 0, looks: 0 });
     }
   }
 
   /** One look, of these instances. */
-  seen(instances: readonly WatchedInstance[], counts: readonly ConnectionCount[], exact: boolean): void {
+  seen(instances: readonly WatchedInstance[], look: Look): void {
     for (const { instance, listeners } of instances)
-      for (const listener of listeners) this.#see(listener, instance, counts, exact);
+      for (const listener of listeners) this.#see(listener, instance, look);
     for (const [listener, { endedAt, open }] of this.#rounds) {
-      const seen = counts.some((count) => count.listener === listener && count.instance === undefined);
-      if (endedAt === undefined && (seen || open.has(hidden))) this.#see(listener, hidden, counts, exact);
+      const seen = look.counts.some((count) => count.listener === listener && count.instance === undefined);
+      if (endedAt === undefined && (seen || open.has(hidden))) this.#see(listener, hidden, look);
     }
   }
 
@@ -129,22 +132,26 @@ export class DrainTally {
   isDrained(instance: string): boolean {
     return [...this.#rounds.values()].every(({ open }) => {
       const own = open.get(instance);
-      return (
-        own === undefined || (own.looks > 0 && own.connections === 0 && (open.get(hidden)?.connections ?? 0) === 0)
-      );
+      return own === undefined || (own.looks > 0 && isEmpty(own) && isEmpty(open.get(hidden)));
     });
   }
 
-  #see(listener: string, instance: string, counts: readonly ConnectionCount[], exact: boolean): void {
+  #see(listener: string, instance: string, { counts, deserted, exact }: Look): void {
     const round = this.#rounds.get(listener);
     if (round === undefined) return;
-    const before = round.open.get(instance) ?? { connections: 0, looks: 0 };
-    const now = counts.find((each) => each.listener === listener && (each.instance ?? hidden) === instance);
-    const connections = now?.connections ?? 0;
-    round.drained += Math.max(0, before.connections - connections);
-    round.open.set(instance, { connections, looks: before.looks + 1 });
+    const before = round.open.get(instance)?.connections ?? 0;
+    const looks = round.open.get(instance)?.looks ?? 0;
+    const isIts = (each: ConnectionCount) => each.listener === listener && (each.instance ?? hidden) === instance;
+    const connections = counts.find(isIts)?.connections ?? 0;
+    round.drained += Math.max(0, before - connections);
+    round.open.set(instance, { connections, deserted: deserted.find(isIts)?.connections ?? 0, looks: looks + 1 });
     round.exact &&= exact;
   }
+}
+
+/** What a client has said before it left may still be being read. */
+function isEmpty(open: Open | undefined): boolean {
+  return open === undefined || open.connections + open.deserted === 0;
 }
 
 function close(round: Round, instance: string, how: Ending): void {

@@ -139,6 +139,22 @@ test("DrainWatch.drained is true when the instances have no connection left, and
   assert.equal(ended, true);
 });
 
+test("DrainWatch waits for connections that their client has left, and does not count them", async () => {
+  const { clock, connections, watch, view } = open();
+  connections.deserted.set("http web/0", 2);
+  let drained: boolean | undefined;
+  void watch.drained([web], clock.now() + 10_000).then((value) => {
+    drained = value;
+  });
+  await clock.advance(100);
+  assert.equal(drained, undefined);
+  connections.deserted.clear();
+  await clock.advance(200);
+  assert.equal(drained, true);
+  watch.ended("web/0", "exited");
+  assert.deepEqual([view().drained, view().cut], [0, 0]);
+});
+
 test("DrainWatch looks less often while nothing changes, and not at all when nothing stops", async () => {
   const { clock, connections, watch, changes } = open();
   connections.open.set("http web/0", 1);

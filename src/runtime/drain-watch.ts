@@ -149,11 +149,11 @@ export class DrainWatch {
     try {
       const counting = connections.count(bound, watched);
       costMs = clock.now() - from;
-      const { counts, exact } = await counting;
+      const { counts, deserted, exact } = await counting;
       const before = this.#tally.state;
       // who has ended meanwhile is accounted for
       const still = watched.filter((each) => this.#watched.get(each.instance) === each);
-      this.#tally.seen(still, counts, exact);
+      this.#tally.seen(still, { counts, deserted, exact });
       if (this.#tally.state !== before) changed();
     } catch (error) {
       log.debug("cannot count connections", { err: error });

@@ -213,13 +213,18 @@ export interface ConnectionCount {
 export interface Connections {
   /**
    * `processes`: the main process of each instance; everything below it counts for it. Connections that belong to other processes (another
-   * generation's) and those of our own probes are left out. The table is read before the call returns.
+   * generation's) and those of probes, our own and other generations', are left out. The table is read before the call returns.
    */
   count(
     listeners: ReadonlyMap<string, BoundListener>,
     processes: readonly { readonly instance: string; readonly pid: number }[],
   ): Promise<{
     readonly counts: readonly ConnectionCount[];
+    /**
+     * Not among `counts`: their client, on this machine, had closed its end before they were first seen, while others than clients asked here.
+     * Probably a probe's; a client's may still have something to be read.
+     */
+    readonly deserted: readonly ConnectionCount[];
     /** connections that these instances had in the look before, and that live on with another process, to which they were passed */
     readonly moved: readonly ConnectionCount[];
     /** by listener: connections that nobody has accepted yet */

@@ -1,4 +1,5 @@
 import type { ProbeSpec, ServiceSpec } from "../core/plan.js";
+import { probeId } from "../core/probe-id.js";
 import type { Body, BodyEvent } from "./body.js";
 import type { Clock, Prober } from "./ports.js";
 import { type ProbeVerdict, runProbe } from "./probe-loop.js";
@@ -76,13 +77,12 @@ function probe(
   { service, id, body, prober, clock, acceptedBy }: WatchParts,
   scope: Scope,
   spec: ProbeSpec,
-  name: string,
+  name: Parameters<typeof probeId>[1],
   tell: (verdict: ProbeVerdict) => void,
 ): void {
   const { action, context } = body.probe(id, spec.action);
   const ask = (timeoutMs: number, signal: AbortSignal) => {
-    // named by the instant: unique over supervisors, too
-    const askId = `${id}!${name}${Math.trunc(clock.now())}`;
+    const askId = probeId(id, name, clock.now());
     const pids = acceptedBy();
     const who = pids === undefined ? {} : { acceptedBy: pids };
     return prober.ask(action, { ...context, id: askId, ...who }, timeoutMs, signal);

@@ -6,6 +6,8 @@ export class FakeConnections implements Connections {
   readonly open = new Map<string, number>();
   /** as `open`: what the next look finds with another process */
   readonly moved = new Map<string, number>();
+  /** as `open`: their client had left before they were seen */
+  readonly deserted = new Map<string, number>();
   exact = true;
   failure: Error | undefined;
   looks = 0;
@@ -26,6 +28,7 @@ export class FakeConnections implements Connections {
       });
     return {
       counts: listed(this.open),
+      deserted: listed(this.deserted),
       moved: listed(this.moved),
       queued: new Map<string, number>(),
       exact: this.exact,

@@ -6,7 +6,35 @@ export interface TableEntry {
   readonly inode: number;
   /** who accepted it, where the kernel tells */
   readonly uid?: number;
+  /** whose connection it is, where that was asked for and can be told */
+  readonly client?: ClientSocket;
 }
+
+/** The other end of a connection that has begun on this machine. */
+export type ClientSocket =
+  /** of a unix socket; 0: it is closed already */
+  | { readonly kind: "inode"; readonly inode: number }
+  | { readonly kind: "place"; readonly place: ClientPlace; readonly port: number };
+
+/** The address, the port and the other end's port of a client's TCP socket, as one text. */
+export type ClientPlace = string;
+
+/** `address`: 8 or 32 hexadecimal digits; of an IPv4 address it does not matter which. */
+export function clientPlace(address: string, port: number, listenerPort: number): ClientPlace {
+  return `${bare(address)} ${port} ${listenerPort}`;
+}
+
+/** Whether a connection between these addresses has begun on the machine on which it ends. */
+export function isLocal(local: string, remote: string): boolean {
+  return local === remote || bare(remote).startsWith("7f");
+}
+
+function bare(address: string): string {
+  return address.length === 32 && address.startsWith("00000000000000000000ffff") ? address.slice(24) : address;
+}
+
+/** Which accepted sockets' clients are asked for. */
+export type Wanted = (inode: number) => boolean;
 
 /** What a look at the kernel's tables gave. */
 export interface ConnectionTable {

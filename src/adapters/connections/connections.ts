@@ -1,13 +1,16 @@
 import type { ConnectionCount, Connections } from "../../runtime/ports.js";
-import type { ConnectionTable, OwnConnections } from "./connection-table.js";
-import { indexListeners, type ListenerIndex } from "./listener-index.js";
+import type { OwnConnections } from "./connection-table.js";
+import { indexListeners } from "./listener-index.js";
 import { NetlinkTable } from "./netlink-table.js";
-import { readProcTable } from "./proc-table.js";
+import { Probed } from "./probed.js";
+import { readProcClients, readProcTable } from "./proc-table.js";
 import { SocketOwners } from "./socket-owners.js";
 
 export interface ConnectionsOptions {
   /** connections that count for nothing: our own probes' */
   readonly own?: OwnConnections;
+  /** process id of our init: connections of what else asks under it count for nothing either */
+  readonly init?: number;
   /** false: as where the kernel's socket diagnosis is forbidden */
   readonly netlink?: boolean;
 }
@@ -22,44 +25,66 @@ const nothingOwn: OwnConnections = { hasPort: () => false, hasInode: () => false
  * Counts the connections of listeners from the kernel's tables. All the work is done within the call, before the promise is returned: what
  * is counted is what was there then.
  */
-export function createConnections({ own = nothingOwn, netlink = true }: ConnectionsOptions = {}): Connections {
+export function createConnections({ own = nothingOwn, init, netlink = true }: ConnectionsOptions = {}): Connections {
   const kernel = new NetlinkTable();
   const owners = new SocketOwners();
+  const probed = init === undefined ? undefined : new Probed(init);
+  const wanted = (inode: number): boolean => probed?.isNew(inode) ?? false;
   let forbidden = !netlink;
 
-  const read = (index: ListenerIndex): ConnectionTable => {
+  const read = <Table>(byDiagnosis: () => Table, asText: () => Table): Table => {
     if (!forbidden) {
       try {
-        return kernel.read(index, own);
+        return byDiagnosis();
       } catch (error) {
         // a sandbox does not change its mind; a process without descriptors may find some again
         forbidden = forbiddance.has((error as NodeJS.ErrnoException).code ?? "");
       }
     }
-    return readProcTable(index, own);
+    return asText();
   };
 
   return {
     async count(listeners, processes) {
-      const { entries, exact } = read(indexListeners(listeners));
+      const index = indexListeners(listeners);
+      const { entries, exact } = read(
+        () => kernel.read(index, own, wanted),
+        () => readProcTable(index, own, wanted),
+      );
       const held = entries.filter(({ inode }) => inode !== 0);
       const left = owners.learn(new Set(held.map(({ inode }) => inode)), processes);
+      probed?.learn(
+        entries,
+        (inode) => owners.instanceOf(inode) !== undefined || owners.unreadable.size > 0,
+        (ports) =>
+          read(
+            () => kernel.clients(ports),
+            () => readProcClients(ports),
+          ),
+      );
       const queued = new Map<string, number>();
-      const counted = new Tally();
-      const moved = new Tally();
+      const [counted, deserted, moved] = [new Tally(), new Tally(), new Tally()];
       for (const { listener, inode, uid } of entries) {
         if (inode === 0) {
           queued.set(listener, (queued.get(listener) ?? 0) + 1);
           continue;
         }
+        const client = probed?.clientOf(inode);
+        if (client === "probe") continue;
         const instance = owners.instanceOf(inode) ?? "";
         const former = left.get(inode);
         if (former !== undefined) moved.add(listener, former);
         // somebody else's, unless it may be that of a process that shows us nothing
         if (instance === "" && !mayBeHidden(owners.unreadable, uid)) continue;
-        counted.add(listener, instance);
+        (client === "left" ? deserted : counted).add(listener, instance);
       }
-      return { counts: counted.counts, moved: moved.counts, queued, exact: exact && owners.exact };
+      return {
+        counts: counted.counts,
+        deserted: deserted.counts,
+        moved: moved.counts,
+        queued,
+        exact: exact && owners.exact,
+      };
     },
   };
 }

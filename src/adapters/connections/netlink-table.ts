@@ -1,6 +1,15 @@
 import { endianness } from "node:os";
 import { type Diagnosis, native } from "../native/addon.js";
-import { type ConnectionTable, isLive, type OwnConnections, type TableEntry } from "./connection-table.js";
+import {
+  type ClientPlace,
+  type ConnectionTable,
+  clientPlace,
+  isLive,
+  isLocal,
+  type OwnConnections,
+  type TableEntry,
+  type Wanted,
+} from "./connection-table.js";
 import type { ListenerIndex } from "./listener-index.js";
 
 const tcpRecordBytes = 48;
@@ -23,23 +32,14 @@ export class NetlinkTable {
   #unix = Buffer.alloc(256 * unixRecordBytes);
 
   /** @throws Error with a code: not allowed (EPERM, EACCES), or not there (EPROTONOSUPPORT, ENOENT) in a sandbox or a small kernel */
-  read(index: ListenerIndex, own: OwnConnections): ConnectionTable {
+  read(index: ListenerIndex, own: OwnConnections, wanted: Wanted = () => false): ConnectionTable {
     const entries: TableEntry[] = [];
     let exact = true;
     if (index.ports.size > 0) {
-      const set = portSet(index.ports);
-      const [only = 0] = index.ports.size === 1 ? index.ports : [];
       for (const family of index.families) {
-        const dump = dumpInto(
-          () => this.#tcp,
-          (larger) => {
-            this.#tcp = larger;
-          },
-          tcpRecordBytes,
-          (out) => native().diagnoseTcp(family, only, set, out),
-        );
+        const dump = this.#dumpTcp(family, index.ports);
         exact &&= dump.exact;
-        readTcp(dump, index, own, entries);
+        readTcp(dump, index, own, wanted, entries);
       }
     }
     if (index.paths.size > 0) {
@@ -52,9 +52,37 @@ export class NetlinkTable {
         (out) => native().diagnoseUnix(out),
       );
       exact &&= dump.exact;
-      readUnix(dump, index, own, entries);
+      readUnix(dump, index, own, wanted, entries);
     }
     return { entries, exact };
+  }
+
+  /** Of TCP sockets at these ports, by place: inodes, 0 where it is closed already. @throws Error as `read` */
+  clients(ports: ReadonlySet<number>): ReadonlyMap<ClientPlace, number> {
+    const found = new Map<ClientPlace, number>();
+    for (const family of [4, 6] as const) {
+      const { bytes, records } = this.#dumpTcp(family, ports);
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      for (let at = 0; at < records * tcpRecordBytes; at += tcpRecordBytes) {
+        const address = bytes.toString("hex", at + 16, at + 16 + (family === 6 ? 16 : 4));
+        const [port, listenerPort] = [view.getUint16(at + 8, little), view.getUint16(at + 10, little)];
+        found.set(clientPlace(address, port, listenerPort), view.getUint32(at, little));
+      }
+    }
+    return found;
+  }
+
+  #dumpTcp(family: 4 | 6, ports: ReadonlySet<number>): Dump {
+    const set = portSet(ports);
+    const [only = 0] = ports.size === 1 ? ports : [];
+    return dumpInto(
+      () => this.#tcp,
+      (larger) => {
+        this.#tcp = larger;
+      },
+      tcpRecordBytes,
+      (out) => native().diagnoseTcp(family, only, set, out),
+    );
   }
 }
 
@@ -82,7 +110,13 @@ function portSet(ports: Iterable<number>): Uint8Array {
   return set;
 }
 
-function readTcp({ bytes, records }: Dump, index: ListenerIndex, own: OwnConnections, entries: TableEntry[]): void {
+function readTcp(
+  { bytes, records }: Dump,
+  index: ListenerIndex,
+  own: OwnConnections,
+  wanted: Wanted,
+  entries: TableEntry[],
+): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   let at = 0;
   let length = 4;
@@ -95,20 +129,35 @@ function readTcp({ bytes, records }: Dump, index: ListenerIndex, own: OwnConnect
     const family = view.getUint8(at + 13) === 6 ? 6 : 4;
     length = family === 6 ? 16 : 4;
     if (!isLive(inode, view.getUint8(at + 12))) continue;
-    if (own.hasPort(view.getUint16(at + 10, little), remoteAddress)) continue;
-    const listener = index.atPort(view.getUint16(at + 8, little), family, localAddress);
-    if (listener !== undefined) entries.push({ listener, inode, uid: view.getUint32(at + 4, little) });
+    const [localPort, port] = [view.getUint16(at + 8, little), view.getUint16(at + 10, little)];
+    if (own.hasPort(port, remoteAddress)) continue;
+    const listener = index.atPort(localPort, family, localAddress);
+    if (listener === undefined) continue;
+    const entry = { listener, inode, uid: view.getUint32(at + 4, little) };
+    if (wanted(inode) && isLocal(localAddress(), remoteAddress())) {
+      const place = clientPlace(remoteAddress(), port, localPort);
+      entries.push({ ...entry, client: { kind: "place", place, port } });
+    } else entries.push(entry);
   }
 }
 
-function readUnix({ bytes, records }: Dump, index: ListenerIndex, own: OwnConnections, entries: TableEntry[]): void {
+function readUnix(
+  { bytes, records }: Dump,
+  index: ListenerIndex,
+  own: OwnConnections,
+  wanted: Wanted,
+  entries: TableEntry[],
+): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   for (let i = 0; i < records; i++) {
     const at = i * unixRecordBytes;
-    if (own.hasInode(view.getUint32(at + 4, little))) continue;
+    const peer = view.getUint32(at + 4, little);
+    if (own.hasInode(peer)) continue;
     const name = bytes.toString("utf8", at + 12, at + 12 + view.getUint8(at + 8));
     // a path's length counts its NUL; an abstract name begins with one
     const listener = index.paths.get(name.startsWith("\0") ? name : name.replace(/\0.*$/s, ""));
-    if (listener !== undefined) entries.push({ listener, inode: view.getUint32(at, little) });
+    if (listener === undefined) continue;
+    const inode = view.getUint32(at, little);
+    entries.push(wanted(inode) ? { listener, inode, client: { kind: "inode", inode: peer } } : { listener, inode });
   }
 }

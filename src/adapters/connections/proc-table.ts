@@ -1,6 +1,15 @@
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
-import { type ConnectionTable, isLive, type OwnConnections, type TableEntry } from "./connection-table.js";
+import {
+  type ClientPlace,
+  type ConnectionTable,
+  clientPlace,
+  isLive,
+  isLocal,
+  type OwnConnections,
+  type TableEntry,
+  type Wanted,
+} from "./connection-table.js";
 import type { ListenerIndex } from "./listener-index.js";
 
 const fin1 = 4;
@@ -9,17 +18,22 @@ const liveStates = new Set([1, fin1, fin2, 8]);
 const little = endianness() === "LE";
 
 /** Reads the tables as text, where the socket diagnosis is not to be had: slower, never exact, and it knows no peer of a unix socket. */
-export function readProcTable(index: ListenerIndex, own: OwnConnections): ConnectionTable {
+export function readProcTable(
+  index: ListenerIndex,
+  own: OwnConnections,
+  wanted: Wanted = () => false,
+): ConnectionTable {
   const entries: TableEntry[] = [];
   for (const family of index.families) {
-    for (const line of lines(family === 6 ? "tcp6" : "tcp")) {
-      const [, local = "", remote = "", state = "", , , , uid, , inode] = line.trim().split(/\s+/, 10);
-      const stateNumber = Number.parseInt(state, 16);
-      const port = Number.parseInt(local.slice(-4), 16);
-      if (!liveStates.has(stateNumber) || !index.ports.has(port) || !isLive(Number(inode), stateNumber)) continue;
-      if (own.hasPort(Number.parseInt(remote.slice(-4), 16), () => wireOrder(remote))) continue;
-      const listener = index.atPort(port, family, () => wireOrder(local));
-      if (listener !== undefined) entries.push({ listener, inode: Number(inode), uid: Number(uid) });
+    for (const { local, remote, state, uid, inode } of tcpSockets(family)) {
+      if (!liveStates.has(state) || !index.ports.has(local.port) || !isLive(inode, state)) continue;
+      if (own.hasPort(remote.port, remote.address)) continue;
+      const listener = index.atPort(local.port, family, local.address);
+      if (listener === undefined) continue;
+      const asked = wanted(inode) && isLocal(local.address(), remote.address());
+      const place = asked ? clientPlace(remote.address(), remote.port, local.port) : "";
+      const client = asked ? { client: { kind: "place", place, port: remote.port } as const } : {};
+      entries.push({ listener, inode, uid, ...client });
     }
   }
   if (index.paths.size > 0) {
@@ -35,6 +49,33 @@ export function readProcTable(index: ListenerIndex, own: OwnConnections): Connec
     }
   }
   return { entries, exact: false };
+}
+
+/** Of TCP sockets at these ports, by place: inodes, 0 where it is closed already. */
+export function readProcClients(ports: ReadonlySet<number>): ReadonlyMap<ClientPlace, number> {
+  const found = new Map<ClientPlace, number>();
+  for (const family of [4, 6] as const)
+    for (const { local, remote, state, inode } of tcpSockets(family))
+      if (liveStates.has(state) && ports.has(local.port))
+        found.set(clientPlace(local.address(), local.port, remote.port), inode);
+  return found;
+}
+
+function* tcpSockets(family: 4 | 6) {
+  for (const line of lines(family === 6 ? "tcp6" : "tcp")) {
+    const [, local = "", remote = "", state = "", , , , uid, , inode] = line.trim().split(/\s+/, 10);
+    yield {
+      local: endOf(local),
+      remote: endOf(remote),
+      state: Number.parseInt(state, 16),
+      uid: Number(uid),
+      inode: Number(inode),
+    };
+  }
+}
+
+function endOf(text: string) {
+  return { port: Number.parseInt(text.slice(-4), 16), address: () => wireOrder(text) };
 }
 
 function lines(name: string): string[] {

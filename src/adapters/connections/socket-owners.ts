@@ -1,14 +1,12 @@
 import { statSync } from "node:fs";
-import { native } from "../native/addon.js";
 import { processTree } from "../native/process-tree.js";
+import { HeldSockets } from "./held-sockets.js";
 
 export interface OwnedProcess {
   readonly instance: string;
   readonly pid: number;
 }
 
-/** sockets of one process that are looked at; with more the answer is not exact */
-const mostSockets = 1 << 20;
 /** so many are looked for anew in every look; more only now and then: a process may pass a connection on to another */
 const fewSockets = 512;
 const looksBetweenScans = 4;
@@ -27,7 +25,7 @@ export class SocketOwners {
   #scanned = "";
   #truncated = false;
   #looks = 0;
-  #inodes = new Uint32Array(1_024);
+  readonly #held = new HeldSockets();
 
   /** users of processes whose sockets may not be seen; undefined: of one that could not even be asked */
   get unreadable(): ReadonlySet<number> {
@@ -75,8 +73,7 @@ export class SocketOwners {
       missing += 1;
       this.#known.set(inode, { tries: tries + 1 });
     }
-    // what costs is the kernel's making of each entry: not twice for want of room
-    if (this.#inodes.length < missing) this.#inodes = new Uint32Array(Math.min(mostSockets, missing * 2));
+    this.#held.expect(missing);
     for (const { instance, pid } of processes) {
       for (const each of processTree(pid)) {
         for (const inode of this.#socketsOf(each)) {
@@ -91,14 +88,9 @@ export class SocketOwners {
 
   #socketsOf(pid: number): Uint32Array {
     try {
-      const out = () => new Uint8Array(this.#inodes.buffer);
-      let count = native().heldSockets(pid, out());
-      if (count > this.#inodes.length) {
-        this.#inodes = new Uint32Array(Math.min(mostSockets, Math.ceil(count * 1.25)));
-        count = native().heldSockets(pid, out());
-        this.#truncated ||= count > this.#inodes.length;
-      }
-      return this.#inodes.subarray(0, Math.min(count, this.#inodes.length));
+      const { inodes, whole } = this.#held.of(pid);
+      this.#truncated ||= !whole;
+      return inodes;
     } catch (error) {
       if (codeOf(error) === "EACCES" || isAlive(pid)) this.#unreadable.add(userOf(pid));
       return new Uint32Array(0);

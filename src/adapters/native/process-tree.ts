@@ -6,11 +6,14 @@ const mostProcesses = 1_024;
 /** A process and everything below it, itself first. What is gone has nothing below. */
 export function processTree(root: number): number[] {
   const found = [root];
-  for (let next = 0; next < found.length && found.length < mostProcesses; next++) {
-    const pid = found[next] ?? root;
-    for (const thread of list(`/proc/${pid}/task`)) found.push(...childrenOf(pid, thread));
-  }
+  for (let next = 0; next < found.length && found.length < mostProcesses; next++)
+    found.push(...processesBelow(found[next] ?? root));
   return found;
+}
+
+/** The children of a process. */
+export function processesBelow(pid: number): number[] {
+  return list(`/proc/${pid}/task`).flatMap((thread) => childrenOf(pid, thread));
 }
 
 function list(path: string): string[] {

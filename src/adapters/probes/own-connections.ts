@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import type { Socket } from "node:net";
+import { native } from "../native/addon.js";
 import { addressDigits } from "../native/address-digits.js";
 
 /** how long the other side may take to close its end of a probe's connection */
@@ -15,10 +16,15 @@ interface Seen {
 export class OwnConnections {
   readonly #ports = new Map<number, Seen>();
   readonly #inodes = new Map<number, Seen>();
+  /** on their way: the other side may have them before this process is told */
+  readonly #dialling = new Set<Socket>();
 
   /** From its connect on until its end is over at the other side, too. */
   watch(socket: Socket): void {
+    this.#dialling.add(socket);
+    socket.once("close", () => this.#dialling.delete(socket));
     socket.once("connect", () => {
+      this.#dialling.delete(socket);
       const seen: Seen = { address: addressDigits(socket.localAddress ?? "") };
       if (socket.localPort !== undefined) keep(this.#ports, socket.localPort, seen);
       else {
@@ -35,12 +41,17 @@ export class OwnConnections {
   hasPort(port: number, address: () => string): boolean {
     const seen = this.#ports.get(port);
     // an IPv4 address is the end of the one that an IPv6 socket shows
-    return seen !== undefined && !isOver(seen) && address().endsWith(seen.address);
+    if (seen !== undefined && !isOver(seen) && address().endsWith(seen.address)) return true;
+    return [...this.#dialling].some((socket) => {
+      const place = placeOf(socket);
+      return place?.port === port && address().endsWith(place.address);
+    });
   }
 
   hasInode(inode: number): boolean {
     const seen = this.#inodes.get(inode);
-    return seen !== undefined && !isOver(seen);
+    if (seen !== undefined && !isOver(seen)) return true;
+    return [...this.#dialling].some((socket) => inodeOf(socket) === inode);
   }
 }
 
@@ -53,11 +64,23 @@ function keep(into: Map<number, Seen>, key: number, seen: Seen): void {
   into.set(key, seen);
 }
 
-/** Node has no name for it: the handle's number is the only way. */
 function inodeOf(socket: Socket): number | undefined {
+  return ofDescriptor(socket, (fd) => fstatSync(fd).ino);
+}
+
+/** Not by the socket's own properties: what they say before it is connected they say for ever. */
+function placeOf(socket: Socket): { readonly port: number; readonly address: string } | undefined {
+  return ofDescriptor(socket, (fd) => {
+    const place = native().getLocalAddress(fd);
+    return "host" in place ? { port: place.port, address: addressDigits(place.host) } : undefined;
+  });
+}
+
+/** Node has no name for it: the handle's number is the only way. */
+function ofDescriptor<Value>(socket: Socket, ask: (fd: number) => Value): Value | undefined {
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
   try {
-    return handle?.fd === undefined || handle.fd < 0 ? undefined : fstatSync(handle.fd).ino;
+    return handle?.fd === undefined || handle.fd < 0 ? undefined : ask(handle.fd);
   } catch {
     return undefined;
   }

@@ -180,6 +180,90 @@ for (const netlink of [true, false]) {
   });
 }
 
+test("count leaves out the connection of a probe of ours that has not been told yet that it is connected", async () => {
+  const listeners = await bind({ four: tcp("127.0.0.1"), dual: tcp("::"), path: unix("dialling") });
+  const web = acceptor(listeners.values());
+  const own = new OwnConnections();
+  const connections = createConnections({ own });
+  await open(at(listeners.get("path")));
+  await eventually(() => web.accepted() === 1);
+  for (const name of ["four", "dual", "path"]) {
+    const probe = connect(at(listeners.get(name)));
+    own.watch(probe);
+    cleanups.push(() => probe.destroy());
+  }
+  // they are connected in the next tick; then nothing is told to this process, while the other one accepts
+  const { counts } = await new Promise<Awaited<ReturnType<typeof connections.count>>>((done) =>
+    process.nextTick(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      done(connections.count(listeners, [{ instance: "web/0", pid: web.pid }]));
+    }),
+  );
+  assert.deepEqual(counts, [{ listener: "path", service: "web", instance: "web/0", connections: 1 }]);
+});
+
+/** Stands for an init: starts a process for each environment, which opens so many connections and keeps them. */
+async function clientsUnderAnInit(to: NetConnectOpts, environments: readonly NodeJS.ProcessEnv[]): Promise<number> {
+  const client = `
+    const to = JSON.parse(process.argv[1]);
+    for (let i = 0; i < 2; i++) require("node:net").connect(to).on("error", () => {});
+    setInterval(() => {}, 1000);`;
+  const init = `
+    const [client, to, ...environments] = process.argv.slice(1);
+    for (const env of environments)
+      require("node:child_process").spawn(process.execPath, ["-e", client, to], { env: JSON.parse(env), stdio: "inherit" });
+    process.stdin.resume().on("end", () => process.kill(0, "SIGKILL"));`;
+  const args = ["-e", init, client, JSON.stringify(to), ...environments.map((env) => JSON.stringify(env))];
+  const child = spawn(process.execPath, args, { detached: true, stdio: ["pipe", "inherit", "inherit"] });
+  cleanups.push(async () => {
+    child.stdin?.end();
+    if (child.signalCode === null) await once(child, "exit");
+  });
+  return child.pid ?? 0;
+}
+
+for (const netlink of [true, false])
+  for (const kind of netlink ? ["tcp", "tcp6", "dual", "unix"] : ["tcp", "tcp6", "dual"])
+    test(`count leaves out what other supervisors and probes have open, ${kind}${netlink ? "" : " from /proc/net"}`, async () => {
+      const host = kind === "tcp" ? "127.0.0.1" : kind === "tcp6" ? "::1" : "::";
+      const listeners = await bind({ web: kind === "unix" ? unix("probed") : tcp(host) });
+      const web = acceptor(listeners.values());
+      const to = at(listeners.get("web"), kind === "tcp6" ? "::1" : "127.0.0.1");
+      const init = await clientsUnderAnInit(to, [
+        { PINGORA_ENTRY_CHANNEL: "3" },
+        { PINGORA_ENTRY_ID: "2:web/0#1!readiness12" },
+        { PINGORA_ENTRY_ID: "proxy/0#1" },
+      ]);
+      await eventually(() => web.accepted() === 6);
+      const connections = createConnections({ netlink, init });
+      const count = async () =>
+        (await connections.count(listeners, [{ instance: "web/0", pid: web.pid }])).counts[0]?.connections ?? 0;
+      await eventually(async () => (await count()) === 2);
+      await open(to);
+      await eventually(async () => (await count()) === 3);
+    });
+
+test("count leaves out, and tells, what its client had closed before it was first seen", async () => {
+  for (const address of [tcp("127.0.0.1"), unix("deserted")]) {
+    const listeners = await bind({ web: address });
+    // it never reads, so it never sees the end
+    const web = acceptor(listeners.values(), "deaf");
+    const to = at(listeners.get("web"));
+    const init = await clientsUnderAnInit(to, [{ PINGORA_ENTRY_CHANNEL: "3" }]);
+    const opened = await open(to, 3);
+    await eventually(() => web.accepted() === 5);
+    for (const socket of opened.slice(1)) socket.destroy();
+    const connections = createConnections({ init });
+    const look = async () => {
+      const { counts, deserted } = await connections.count(listeners, [{ instance: "web/0", pid: web.pid }]);
+      return [counts, deserted].map((each) => each.reduce((sum, { connections: open }) => sum + open, 0));
+    };
+    assert.deepEqual(await look(), [1, 2]);
+    opened[0]?.destroy();
+    assert.deepEqual(await look(), [1, 2], "one that was seen before remains a client's");
+  }
+});
+
 test("count forgets what was closed and finds what is new when it is asked again", async () => {
   const listeners = await bind({ web: tcp("127.0.0.1") });
   const web = acceptor(listeners.values());

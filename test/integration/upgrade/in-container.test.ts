@@ -227,6 +227,36 @@ upgrade: { probationSeconds: 0.5, bootSeconds: 10 }
   assert.deepEqual(stage.said(), ["start 1", "quit 1", "start 2"]);
 });
 
+test("the old generation counts no probe of the new one among the connections that it drained", async () => {
+  // it accepts on for a while when it is told to end, so that it gets some of the new generation's probes
+  const program = `
+    const { createServer } = require("node:http");
+    const server = createServer((_, response) => response.end("ok"));
+    server.listen({ fd: 3 });
+    if (process.argv[1] === "1") process.on("SIGTERM", () => setTimeout(() => process.exit(), 2000));`;
+  const probed = (number: number) => `
+listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
+services:
+  web:
+    command: [${process.execPath}, -e, '${program.replaceAll("\n", " ")}', "${number}"]
+    listeners: [http]
+    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.05 }
+    livenessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.05 }
+upgrade: { probationSeconds: 0.5, bootSeconds: 10, drainSeconds: 10 }
+`;
+  await using stage = await Upgradable.start(probed(1));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(probed(2));
+  assert.equal(code, 0, err);
+  const report = await eventually(
+    () =>
+      stage.server.stderr.split("\n").find((line) => line.includes('"listener":"http"') && line.includes("drained")),
+    { what: "the report of the old generation" },
+  );
+  const { drained, cut, exact } = JSON.parse(report);
+  assert.deepEqual({ drained, cut, exact }, { drained: 0, cut: 0, exact: true });
+});
+
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
   const folder = (mode: string, more = "") => `
 listeners: { local: { unix: "{{dir}}/web.sock", mode: "${mode}" } }
