@@ -215,9 +215,13 @@ test("statusLines shows both generations of an upgrade, what is left of an old o
   const old = { generation: 1, release: "", build: "", pid: 5, connections: 1 };
   const ended = { attempt: "a", at: now - 60_000, seconds: 2, generation: 2, warnings: [] };
   const lines = statusLines(
-    snapshot({ draining: [old], lastUpgrade: { ...ended, result: "completed", reason: "" } }),
+    snapshot({
+      draining: [{ ...old, generation: 0, release: "r0", connections: 2 }, old],
+      lastUpgrade: { ...ended, result: "completed", reason: "" },
+    }),
     plain,
   );
+  assert.ok(lines.includes("generation 0 (r0) ends its services, 2 connections open"));
   assert.ok(lines.includes("generation 1 ends its services, 1 connection open"));
   assert.ok(lines.includes("last upgrade: completed 1m ago, generation 2 serves"));
   const failed = statusLines(

@@ -27,6 +27,13 @@ const socket: OfferedSocket = {
   listening: true,
 };
 const report = { drained: 3, cut: 0, killed: 1, open: 2, seconds: 1.5 };
+const older = {
+  generations: [
+    { generation: 1, release: "r1", build: "b1", pid: 5, connections: 2, line: 1 },
+    { generation: 2, release: "", build: "", pid: 0 },
+  ],
+  lines: [1, 2],
+};
 const facts = { generation: 2, release: "r", build: "b", pid: 7, nonce: "n", slot: "s", attempt: "a" };
 
 const others = [0, 1].map((n): OfferedSocket => ({ ...socket, name: `n${n}`, inode: n, type: n ? "dgram" : "stream" }));
@@ -34,7 +41,7 @@ const others = [0, 1].map((n): OfferedSocket => ({ ...socket, name: `n${n}`, ino
 const frames: { readonly [Type in HandoverFrame["type"]]: HandoverFrame & { type: Type } } = {
   HELLO: { type: "HELLO", role: "new", versions: { min: 1, max: 2 }, facts },
   LEASE: { type: "LEASE" },
-  GRANTED: { type: "GRANTED", sockets: 5 },
+  GRANTED: { type: "GRANTED", sockets: 5, older },
   BUSY: { type: "BUSY", holder: "h", reason: "wäit", msLeft: 10 },
   OFFER: { type: "OFFER", batch: 1, batches: 1, sockets: columnsOf([socket]) },
   BATCH: { type: "BATCH", batch: 1 },
@@ -47,7 +54,7 @@ const frames: { readonly [Type in HandoverFrame["type"]]: HandoverFrame & { type
   OWNED: { type: "OWNED" },
   PROBATION: { type: "PROBATION" },
   FINALIZE: { type: "FINALIZE" },
-  PROGRESS: { type: "PROGRESS", report },
+  PROGRESS: { type: "PROGRESS", report, older },
   DRAINED: { type: "DRAINED", report },
   ABORT: { type: "ABORT", reason: "no" },
 };
@@ -57,11 +64,15 @@ function bytesOf(value: unknown): Uint8Array {
 }
 
 test("decodeHandoverFrame gives back every frame that encodeHandoverFrame wrote", () => {
+  const silent: HandoverFrame[] = [
+    { type: "GRANTED", sockets: 5 },
+    { type: "PROGRESS", report },
+  ];
   const offers = [[], others, Array(253).fill(socket)].map((sockets) => ({
     ...frames.OFFER,
     sockets: columnsOf(sockets),
   }));
-  for (const frame of [...Object.values(frames), ...offers]) {
+  for (const frame of [...Object.values(frames), ...silent, ...offers]) {
     const reader = new HandoverReader();
     reader.push(encodeHandoverFrame(frame));
     assert.deepEqual(decodeHandoverFrame(reader.next() ?? new Uint8Array()), frame);
@@ -80,7 +91,7 @@ test("decodeHandoverFrame refuses a frame in which a field is missing, of anothe
   for (const type of handoverFrameTypes) {
     const frame = JSON.parse(new TextDecoder().decode(encodeHandoverFrame(frames[type]).subarray(4)));
     for (const field of Object.keys(frame)) {
-      if (["unknown", "missing", "blob"].includes(field)) continue;
+      if (["unknown", "missing", "blob", "older"].includes(field)) continue;
       assert.throws(() => decodeHandoverFrame(bytesOf({ ...frame, [field]: undefined })), HandoverFrameError, field);
     }
     for (const field of Object.keys(frame))

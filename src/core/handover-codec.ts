@@ -9,7 +9,10 @@ import {
   maxHandoverText,
   maxMissingNames,
   maxOfferedSockets,
+  maxOlder,
   type OfferedSocket,
+  type OlderGeneration,
+  type OlderNews,
   type PeerFacts,
   type SocketColumns,
   type StateBlob,
@@ -79,7 +82,11 @@ const readers: { readonly [Type in HandoverFrameType]: (fields: Fields) => Hando
     };
   },
   LEASE: () => ({ type: "LEASE" }),
-  GRANTED: (fields) => ({ type: "GRANTED", sockets: integer(fields, "sockets", maxOfferedSockets) }),
+  GRANTED: (fields) => ({
+    type: "GRANTED",
+    sockets: integer(fields, "sockets", maxOfferedSockets),
+    ...readOlder(fields),
+  }),
   BUSY: (fields) => ({
     type: "BUSY",
     holder: text(fields, "holder"),
@@ -112,8 +119,16 @@ const readers: { readonly [Type in HandoverFrameType]: (fields: Fields) => Hando
   OWNED: () => ({ type: "OWNED" }),
   PROBATION: () => ({ type: "PROBATION" }),
   FINALIZE: () => ({ type: "FINALIZE" }),
-  PROGRESS: (fields) => ({ type: "PROGRESS", report: readReport(asFields(fields.report, "report")) }),
-  DRAINED: (fields) => ({ type: "DRAINED", report: readReport(asFields(fields.report, "report")) }),
+  PROGRESS: (fields) => ({
+    type: "PROGRESS",
+    report: readReport(asFields(fields.report, "report")),
+    ...readOlder(fields),
+  }),
+  DRAINED: (fields) => ({
+    type: "DRAINED",
+    report: readReport(asFields(fields.report, "report")),
+    ...readOlder(fields),
+  }),
   ABORT: (fields) => ({ type: "ABORT", reason: text(fields, "reason") }),
 };
 
@@ -215,6 +230,30 @@ function readReport(fields: Fields): DrainReport {
     killed: integer(fields, "killed"),
     open: integer(fields, "open"),
     seconds,
+  };
+}
+
+function readOlder(fields: Fields): { readonly older?: OlderNews } {
+  if (fields.older === undefined) return {};
+  const older = asFields(fields.older, "older");
+  if (older.generations === undefined) throw wrong("older", "a list of generations");
+  return {
+    older: {
+      generations: list(older, "generations", maxOlder, readGeneration),
+      lines: list(older, "lines", maxOlder, (value) => asInteger(value, "lines", Number.MAX_SAFE_INTEGER)),
+    },
+  };
+}
+
+function readGeneration(value: unknown): OlderGeneration {
+  const fields = asFields(value, "a generation");
+  return {
+    generation: integer(fields, "generation"),
+    release: text(fields, "release"),
+    build: text(fields, "build"),
+    pid: integer(fields, "pid"),
+    ...(fields.connections === undefined ? {} : { connections: integer(fields, "connections") }),
+    ...(fields.line === undefined ? {} : { line: integer(fields, "line") }),
   };
 }
 

@@ -22,6 +22,8 @@
  *
  *      ABORT reason: from either side, before FINALIZE. Connection lost, silence: see handover-old.ts and handover-new.ts.
  *
+ * GRANTED, PROGRESS and DRAINED may have `older`: what OLD knows of generations before it. A NEW of a release before that passes over it.
+ *
  * Unknown fields and unknown frames are ignored. `critical` on any frame lists what the receiver must understand: a word that it does not
  * know is a refusal. A frame with descriptors says how many belong to it.
  */
@@ -73,6 +75,25 @@ export interface DrainReport {
   readonly seconds: number;
 }
 
+/** A generation before another one that still ends its services. */
+export interface OlderGeneration {
+  readonly generation: number;
+  readonly release: string;
+  readonly build: string;
+  readonly pid: number;
+  /** connections it still serves */
+  readonly connections?: number;
+  /** of the init that it shares with who tells of it */
+  readonly line?: number;
+}
+
+/** What a generation knows of those before it. Releases before this field say nothing, and pass over it. */
+export interface OlderNews {
+  readonly generations: readonly OlderGeneration[];
+  /** all lines of its init in which generations before it live */
+  readonly lines: readonly number[];
+}
+
 export interface VersionRange {
   readonly min: number;
   readonly max: number;
@@ -83,7 +104,7 @@ export type HandoverRole = "old" | "new";
 export type HandoverFrame =
   | { readonly type: "HELLO"; readonly role: HandoverRole; readonly versions: VersionRange; readonly facts: PeerFacts }
   | { readonly type: "LEASE" }
-  | { readonly type: "GRANTED"; readonly sockets: number }
+  | { readonly type: "GRANTED"; readonly sockets: number; readonly older?: OlderNews }
   | { readonly type: "BUSY"; readonly holder: string; readonly reason: string; readonly msLeft: number }
   /** `batch` counts from 1 to `batches`; an offer of nothing is one empty batch */
   | {
@@ -109,8 +130,8 @@ export type HandoverFrame =
   | { readonly type: "OWNED" }
   | { readonly type: "PROBATION" }
   | { readonly type: "FINALIZE" }
-  | { readonly type: "PROGRESS"; readonly report: DrainReport }
-  | { readonly type: "DRAINED"; readonly report: DrainReport }
+  | { readonly type: "PROGRESS"; readonly report: DrainReport; readonly older?: OlderNews }
+  | { readonly type: "DRAINED"; readonly report: DrainReport; readonly older?: OlderNews }
   | { readonly type: "ABORT"; readonly reason: string };
 
 export type HandoverFrameType = HandoverFrame["type"];
@@ -149,6 +170,8 @@ export const maxHandoverText = 1024;
 /** Characters of a blob that fit, whatever they are: JSON may need six bytes for one. */
 export const maxBlobText = 160 * 1024;
 export const maxBlobs = 1024;
+/** generations, and lines, in what is told of older ones: more than may live at once */
+export const maxOlder = 64;
 /** names in CLAIM; what is missing beyond them is not told */
 export const maxMissingNames = 128;
 

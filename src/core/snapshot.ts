@@ -162,7 +162,7 @@ export interface Snapshot {
   readonly upgrade?: UpgradeView | undefined;
   /** how the last upgrade ended that this generation took part in */
   readonly lastUpgrade?: UpgradeOutcome | undefined;
-  /** generations before this one that still drain */
+  /** generations before this one that still drain, the oldest first */
   readonly draining?: readonly GenerationView[];
   /** what readiness.duringDrain says, resolved for now: ready while in the lame duck */
   readonly readyDuringDrain: boolean;

@@ -6,6 +6,7 @@ import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
 import type { Posted } from "./inbox.js";
 import { lockName } from "./old-generation.js";
+import type { OlderGenerations } from "./older-generations.js";
 import type { Clock, Init, Log, NewEnd, NewSession, Owner } from "./ports.js";
 import type { ServiceSet } from "./service-set.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
@@ -31,8 +32,8 @@ export interface NewParts {
   /** why the server is stopping */
   readonly stopCause: () => string;
   readonly view: (view: UpgradeView | undefined) => void;
-  /** what is left of the old generation; undefined: nothing */
-  readonly draining: (old: GenerationView | undefined) => void;
+  /** told what the old generation says of itself, and of those before it */
+  readonly older: Pick<OlderGenerations, "settled" | "progress" | "lost">;
   /** this generation owns for good */
   readonly settled: (outcome: UpgradeOutcome) => void;
 }
@@ -45,8 +46,6 @@ export class NewGeneration {
   readonly #parts: NewParts;
   readonly #old: GenerationView;
   readonly #began: number;
-  /** nothing more comes from the old generation */
-  #over = false;
   #sockets: number | undefined;
   /** the old generation has let go for good */
   settled = false;
@@ -57,14 +56,11 @@ export class NewGeneration {
     this.#old = { generation, release, build, pid };
     this.#began = parts.clock.now();
     parts.services.beCandidate();
-    parts.session.onProgress((report, over) => {
+    parts.session.onProgress((report, over, told) => {
       if (over) parts.log.info(`upgrade: DRAINED: ${drainText(report)}`, { step: "DRAINED", side: "new", ...report });
-      parts.draining(over ? undefined : { ...this.#old, connections: report.open });
+      parts.older.progress(report.open, over, told);
     });
-    void parts.session.ended.then(() => {
-      this.#over = true;
-      parts.draining(undefined);
-    });
+    void parts.session.ended.then(() => parts.older.lost());
   }
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
@@ -157,8 +153,7 @@ export class NewGeneration {
     }
     log.info("upgrade: FINALIZE: this generation owns the sockets", { step: "FINALIZE", side: "new" });
     this.#settle();
-    // one that fell silent tells no more when it has ended
-    if (!this.#over) this.#parts.draining(this.#old);
+    this.#parts.older.settled();
   }
 
   #settle(): void {

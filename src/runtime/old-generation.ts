@@ -1,4 +1,4 @@
-import type { DrainReport } from "../core/handover-frame.js";
+import type { DrainReport, OlderNews } from "../core/handover-frame.js";
 import { describeSocket } from "../core/offered-socket.js";
 import type { PhaseEvent } from "../core/phase.js";
 import type { Plan } from "../core/plan.js";
@@ -29,6 +29,8 @@ export interface OldParts {
   readonly openEndpoints: () => void;
   /** the line of our init that this attempt's generation is; undefined when it is not of this container */
   readonly lineOf: (attempt: string) => number | undefined;
+  /** what there is to tell of generations before this one */
+  readonly older: () => OlderNews;
   readonly view: (view: UpgradeView | undefined) => void;
   readonly outcome: (outcome: UpgradeOutcome) => void;
 }
@@ -137,8 +139,8 @@ export class OldGeneration {
   /** Said to the successor while this generation's services end. */
   progress(report: DrainReport, over: boolean): void {
     const session = this.#attempt?.session;
-    if (over) session?.drained(report);
-    else session?.progress(report);
+    if (over) session?.drained(report, this.#parts.older());
+    else session?.progress(report, this.#parts.older());
   }
 
   /** Lets go of what belongs to the owner; the successor has it, or nobody needs it any more. */
@@ -180,7 +182,7 @@ export class OldGeneration {
     const { clock, plan, services, log } = this.#parts;
     const sockets = this.#sockets();
     this.#enter(attempt, "LEASE", `lent to generation ${session.peer.generation} (attempt ${session.peer.attempt})`);
-    const granted = session.grant(sockets);
+    const granted = session.grant(sockets, this.#parts.older());
     if (!granted.ok) return granted.end;
     this.#enter(attempt, "OFFER", `${count(sockets.length, "socket")}`);
     const offered = await session.offer([]);

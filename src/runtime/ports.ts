@@ -2,7 +2,7 @@
  * The runtime's only way to the world. Adapters implement these; tests replace them; nothing here is a library's type.
  * `deadline` and `now` are CLOCK_MONOTONIC milliseconds, the same in every process of the machine.
  */
-import type { DrainReport, OfferedSocket, PeerFacts, StateBlob } from "../core/handover-frame.js";
+import type { DrainReport, OfferedSocket, OlderNews, PeerFacts, StateBlob } from "../core/handover-frame.js";
 import type { Journal, JournalOwner } from "../core/handover-journal.js";
 import type { Identity, ListenerSpec, ProbeAction, ResourceLimit } from "../core/plan.js";
 import type { Snapshot, Transition } from "../core/snapshot.js";
@@ -341,7 +341,7 @@ export interface OutputHistory {
 
 // --- Handover: how a generation takes over from another. The protocol is drawn in core/handover-frame.ts.
 
-export type { DrainReport, Journal, OfferedSocket, PeerFacts, StateBlob };
+export type { DrainReport, Journal, OfferedSocket, OlderNews, PeerFacts, StateBlob };
 
 /** Who this generation is: told to every peer and, when it owns, written in the journal. The nonce is one life of a generation, kept across restarts of its supervisor. */
 export type HandoverIdentity = JournalOwner;
@@ -392,10 +392,10 @@ export interface OldSession {
   /** settles when the session is over, or as soon as it is known who owns without a finalize of ours */
   readonly ended: Promise<OldEnd>;
   /**
-   * NEW may have these sockets, whose fds stay open until `ended` or finalize. Prepares the offer and writes the attempt into the journal: what
+   * NEW may have these sockets (and is told of generations older than OLD), whose fds stay open until `ended` or finalize. Prepares the offer and writes the attempt into the journal: what
    * cannot be offered or written (disk full) is refused before anything has changed, and told to NEW.
    */
-  grant(sockets: readonly OwnSocket[]): HandoverStep<void, OldEnd>;
+  grant(sockets: readonly OwnSocket[], older?: OlderNews): HandoverStep<void, OldEnd>;
   /** not now; NEW hears the reason and when to ask again */
   busy(reason: string, msLeft: number): void;
   /** sends the sockets, in batches; resolves when NEW has claimed, which gets the blobs then */
@@ -410,8 +410,8 @@ export interface OldSession {
   /** Probation is over: journal, then FINALIZE. From then on NEW owns; the caller closes its copies of the lock and of the sockets. */
   finalize(): Promise<HandoverStep<void, OldEnd>>;
   /** told to NEW while services end; dropped when nobody listens */
-  progress(report: DrainReport): void;
-  drained(report: DrainReport): void;
+  progress(report: DrainReport, older?: OlderNews): void;
+  drained(report: DrainReport, older?: OlderNews): void;
   /** Ends the attempt at any step before finalize. After commit the journal decides: await `ended`. Never throws; nothing when it is over. */
   abort(reason: string): void;
 }
@@ -444,6 +444,8 @@ export interface NewSession {
   readonly ended: Promise<NewEnd>;
   /** what was offered, checked. Until `claim` the fds are the session's. */
   readonly sockets: readonly InheritedSocket[];
+  /** what OLD knew of generations before it when it let us in; undefined: its release says nothing of them */
+  readonly older: OlderNews | undefined;
   /** Names of the sockets that are taken: their fds are the caller's from now on, all others are closed and reported. Resolves with OLD's state. */
   claim(taken: ReadonlySet<string>, missing: readonly string[]): Promise<HandoverStep<readonly StateBlob[], NewEnd>>;
   /** The required services are ready. Resolves at COMMIT, or when this generation was promoted because the old one is gone. */
@@ -453,7 +455,7 @@ export interface NewSession {
   /** Resolves when the journal says that we own: `finalize` by OLD, `decision` by us because OLD is gone. failed: OLD took back. */
   probation(): Promise<HandoverStep<"finalize" | "decision", NewEnd>>;
   /** OLD's services end; the last call has `drained` */
-  onProgress(receive: (report: DrainReport, drained: boolean) => void): void;
+  onProgress(receive: (report: DrainReport, drained: boolean, older: OlderNews | undefined) => void): void;
   /** Ends the attempt. After `ready` OLD has to take back: await `ended`, or `probation` (OLD may be gone: then we own all the same). */
   abort(reason: string): void;
 }

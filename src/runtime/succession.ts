@@ -45,6 +45,7 @@ export class Succession {
         ...parts,
         upgrade: server.upgrade,
         pingora: () => this.#pingora,
+        tell: () => this.report(false),
         stopCause: () => shutdown.record?.cause ?? "the new generation is stopping",
         failed: (posted) => inbox.post(this.#succeeded(posted).event, posted.cause),
       });
@@ -168,6 +169,8 @@ export class Succession {
       this.#ours.letGo();
       void this.#ours.old.retire(() => services.accepting);
       this.#leave(posted.cause);
+      // what it has missed until now: the init tells ends of lines to the owner alone
+      this.report(false);
     }
     return posted;
   }

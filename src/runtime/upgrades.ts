@@ -1,4 +1,4 @@
-import type { DrainReport } from "../core/handover-frame.js";
+import type { DrainReport, OlderNews } from "../core/handover-frame.js";
 import type { Phase } from "../core/phase.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import type { GenerationView } from "../core/snapshot.js";
@@ -7,8 +7,9 @@ import type { Inbox, Posted } from "./inbox.js";
 import { heldName } from "./listener-set.js";
 import { NewGeneration } from "./new-generation.js";
 import { lockName, OldGeneration } from "./old-generation.js";
+import { OlderGenerations } from "./older-generations.js";
 import type { PingoraWay } from "./pingora-way.js";
-import type { BoundListener, ExitStatus, HandoverIdentity, Init, Owner } from "./ports.js";
+import type { BoundListener, ExitStatus, HandoverIdentity, Init, Owner, PeerFacts } from "./ports.js";
 import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { StatusStore } from "./status-store.js";
@@ -23,6 +24,8 @@ export interface SavedUpgrade {
   /** an attempt that an operator has ordered here, and has not been told the end of */
   readonly ordered?: string;
   readonly replacedBy?: GenerationView;
+  /** generations before this one */
+  readonly older?: OlderNews;
   readonly lastUpgrade?: UpgradeOutcome;
 }
 
@@ -38,6 +41,8 @@ export interface UpgradesParts {
   readonly inbox: Inbox;
   readonly endpoints: { open(): void; pause(): void };
   readonly save: () => void;
+  /** what there is to tell the successor of this generation's end has changed */
+  readonly tell: () => void;
   /** a successor that must go */
   readonly failed: (posted: Posted) => void;
   /** why the server is stopping */
@@ -53,8 +58,7 @@ export class Upgrades {
   readonly #parts: UpgradesParts;
   readonly #new: NewGeneration | undefined;
   readonly #inherited = new Set<string>();
-  /** lines of our init with generations before this one, which live */
-  readonly #older: Set<number>;
+  readonly #older: OlderGenerations;
   #owns: boolean;
 
   constructor(parts: UpgradesParts) {
@@ -62,7 +66,19 @@ export class Upgrades {
     const { server, upgrade, services, listeners, store, inbox, endpoints, saved } = parts;
     const { clock, log, init, plan } = server;
     this.#owns = upgrade.owner !== undefined;
-    this.#older = new Set(init.recovered.lines.map(({ line }) => line).filter((line) => line < init.line));
+    const { session } = upgrade;
+    this.#older = new OlderGenerations({
+      init,
+      saved: saved?.older,
+      predecessor: session && generationOf(session.peer),
+      told: session?.older,
+      changed: () => {
+        store.set({ draining: this.#older.views });
+        parts.save();
+        if (this.replacedBy !== undefined) parts.tell();
+      },
+    });
+    if (this.#older.views.length > 0) store.set({ draining: this.#older.views });
     this.old = new OldGeneration({
       upgrade,
       plan: plan.upgrade,
@@ -83,6 +99,7 @@ export class Upgrades {
         this.#takeModes();
       },
       lineOf: (attempt) => this.orders.lineOf(attempt),
+      older: () => this.#older.news,
       view: (view) => store.set({ upgrade: view }),
       outcome: (outcome) => {
         this.#ended(outcome);
@@ -104,7 +121,6 @@ export class Upgrades {
       outcome: (outcome) => this.#ended(outcome),
       save: parts.save,
     });
-    const { session } = upgrade;
     this.#new =
       session &&
       new NewGeneration({
@@ -123,7 +139,7 @@ export class Upgrades {
         failed: parts.failed,
         stopCause: parts.stopCause,
         view: (view) => store.set({ upgrade: view }),
-        draining: (generation) => store.set({ draining: generation === undefined ? [] : [generation] }),
+        older: this.#older,
         settled: (outcome) => this.#settled(outcome),
       });
   }
@@ -148,8 +164,7 @@ export class Upgrades {
 
   /** A line of the init is over. */
   lineEnded(line: number, status: ExitStatus): void {
-    // who waits for room is told with the next change
-    if (this.#older.delete(line)) this.#parts.store.set({});
+    this.#older.lineEnded(line);
     this.orders.ended(line, status);
   }
 
@@ -187,6 +202,7 @@ export class Upgrades {
         : { attempt: upgrade.attempt }),
       ...(this.orders.ordered === undefined ? {} : { ordered: this.orders.ordered }),
       ...(this.replacedBy === undefined ? {} : { replacedBy: this.replacedBy }),
+      older: this.#older.saved,
       ...(lastUpgrade === undefined ? {} : { lastUpgrade }),
     };
   }
@@ -264,7 +280,7 @@ export class Upgrades {
     if (phase !== ("Running" satisfies Phase) && !this.#parts.pingora()?.dialling)
       return { reason: `the running generation is in ${phase}, not in Running`, msLeft: 1_000 };
     if (this.#new?.settled === false) return { reason: "the running generation is on probation", msLeft: 1_000 };
-    const older = Math.max(draining.length, this.#older.size);
+    const older = this.#older.count;
     if (older + 2 <= server.plan.upgrade.maxGenerations) return undefined;
     if (older > 1) return { reason: `${older} older generations still end their services`, msLeft: 1_000 };
     return { reason: `generation ${oldest?.generation ?? "before"} still ends its services`, msLeft: 1_000 };
@@ -294,6 +310,10 @@ export class Upgrades {
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
   }
+}
+
+function generationOf({ generation, release, build, pid }: PeerFacts): GenerationView {
+  return { generation, release, build, pid };
 }
 
 function supersededBy({ lost, handover }: UpgradeParts): GenerationView | undefined {

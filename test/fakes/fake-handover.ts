@@ -10,6 +10,7 @@ import type {
   NewEnd,
   NewSession,
   OldEnd,
+  OlderNews,
   OldSession,
   OpenedOwner,
   OwnSocket,
@@ -164,7 +165,8 @@ export class FakeOldSession implements OldSession {
     return this.#ended.promise;
   }
 
-  grant(sockets: readonly OwnSocket[]): HandoverStep<void, OldEnd> {
+  grant(sockets: readonly OwnSocket[], older?: OlderNews): HandoverStep<void, OldEnd> {
+    this.#pair.new.older = older;
     const { place, oldMe, attempt, newMe } = this.#pair;
     const journal = place.diskFull
       ? "cannot write the journal: no space left"
@@ -227,13 +229,13 @@ export class FakeOldSession implements OldSession {
     return this.#steps.finalize.promise;
   }
 
-  progress(report: DrainReport): void {
-    this.#pair.new.report(report, false);
+  progress(report: DrainReport, older?: OlderNews): void {
+    this.#pair.new.report(report, false, older);
   }
 
-  drained(report: DrainReport): void {
+  drained(report: DrainReport, older?: OlderNews): void {
     this.end("drained", "the services have ended");
-    this.#pair.new.report(report, true);
+    this.#pair.new.report(report, true, older);
     this.#pair.new.end("done", "OLD has drained");
     this.#pair.state = "over";
   }
@@ -268,8 +270,9 @@ export class FakeNewSession implements NewSession {
   readonly #claimStep = new Once<HandoverStep<readonly StateBlob[], NewEnd>>();
   readonly #ended = new Once<NewEnd>();
   readonly #pair: FakePair;
-  readonly #reports: [DrainReport, boolean][] = [];
-  #receive: ((report: DrainReport, drained: boolean) => void) | undefined;
+  older: OlderNews | undefined;
+  readonly #reports: [DrainReport, boolean, OlderNews | undefined][] = [];
+  #receive: Parameters<NewSession["onProgress"]>[0] | undefined;
   #sockets: readonly InheritedSocket[] | undefined;
   #promoted = false;
   #isReady = false;
@@ -327,9 +330,9 @@ export class FakeNewSession implements NewSession {
     return this.probationStep.promise;
   }
 
-  onProgress(receive: (report: DrainReport, drained: boolean) => void): void {
+  onProgress(receive: Parameters<NewSession["onProgress"]>[0]): void {
     this.#receive = receive;
-    for (const [report, drained] of this.#reports.splice(0)) receive(report, drained);
+    for (const report of this.#reports.splice(0)) receive(...report);
   }
 
   abort(reason: string): void {
@@ -337,9 +340,9 @@ export class FakeNewSession implements NewSession {
   }
 
   /** @internal */
-  report(report: DrainReport, drained: boolean): void {
-    if (this.#receive) this.#receive(report, drained);
-    else this.#reports.push([report, drained]);
+  report(...report: [DrainReport, boolean, OlderNews | undefined]): void {
+    if (this.#receive) this.#receive(...report);
+    else this.#reports.push(report);
   }
 
   /** @internal the whole old generation is gone */

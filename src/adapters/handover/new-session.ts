@@ -4,6 +4,7 @@ import {
   handoverText,
   maxHandoverFrameBytes,
   maxMissingNames,
+  type OlderNews,
   type PeerFacts,
   type StateBlob,
 } from "../../core/handover-frame.js";
@@ -50,8 +51,9 @@ export class CandidateSession implements NewSession {
   #decided = false;
   /** ours until it is given to the runtime */
   #lockFd: number | undefined;
-  #reports: (readonly [report: DrainReport, drained: boolean])[] = [];
-  #receive: ((report: DrainReport, drained: boolean) => void) | undefined;
+  #older: OlderNews | undefined;
+  #reports: (readonly [report: DrainReport, drained: boolean, older: OlderNews | undefined])[] = [];
+  #receive: Parameters<NewSession["onProgress"]>[0] | undefined;
 
   /** Takes `fd` over. `dialled` gets the session when all sockets are there, or why there is none. */
   constructor(
@@ -88,6 +90,10 @@ export class CandidateSession implements NewSession {
     return this.#peer;
   }
 
+  get older(): OlderNews | undefined {
+    return this.#older;
+  }
+
   get sockets(): readonly InheritedSocket[] {
     return this.#offer.sockets;
   }
@@ -112,9 +118,9 @@ export class CandidateSession implements NewSession {
     return this.#probation.promise;
   }
 
-  onProgress(receive: (report: DrainReport, drained: boolean) => void): void {
+  onProgress(receive: Parameters<NewSession["onProgress"]>[0]): void {
     this.#receive = receive;
-    for (const [report, drained] of this.#reports.splice(0)) receive(report, drained);
+    for (const report of this.#reports.splice(0)) receive(...report);
   }
 
   abort(reason: string): void {
@@ -149,6 +155,7 @@ export class CandidateSession implements NewSession {
       }
       case "GRANTED":
         this.#promised = frame.sockets;
+        this.#older = frame.older;
         this.#offer = new IncomingOffer(frame.sockets);
         return undefined;
       case "OFFER":
@@ -208,7 +215,8 @@ export class CandidateSession implements NewSession {
         this.#probation.done("decision");
         return undefined;
       case "report":
-        if (frame?.type === "PROGRESS" || frame?.type === "DRAINED") this.#tell(frame.report, frame.type === "DRAINED");
+        if (frame?.type === "PROGRESS" || frame?.type === "DRAINED")
+          this.#tell(frame.report, frame.type === "DRAINED", frame.older);
         return undefined;
       case "end busy":
         this.#dialled({ kind: "busy", ...this.#whyBusy(frame) });
@@ -327,9 +335,9 @@ export class CandidateSession implements NewSession {
   }
 
   /** The newest are kept for whoever asks later. */
-  #tell(report: DrainReport, drained: boolean): void {
-    if (this.#receive) this.#receive(report, drained);
-    else this.#reports = [...this.#reports.slice(-1), [report, drained]];
+  #tell(...report: readonly [report: DrainReport, drained: boolean, older: OlderNews | undefined]): void {
+    if (this.#receive) this.#receive(...report);
+    else this.#reports = [...this.#reports.slice(-1), report];
   }
 
   #giveLock(): number {

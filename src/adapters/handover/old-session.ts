@@ -7,6 +7,7 @@ import {
   maxBlobText,
   maxHandoverFrameBytes,
   maxOfferedSockets,
+  type OlderNews,
   type PeerFacts,
   type StateBlob,
 } from "../../core/handover-frame.js";
@@ -55,6 +56,8 @@ export class OwnerSession implements OldSession {
   #lockFd = -1;
   #busy = { holder: "", reason: "", msLeft: 0 };
   #report = noReport;
+  /** what there is to tell of generations before this one */
+  #older: { readonly older?: OlderNews } = {};
   #leaves = false;
 
   /** Takes `fd` over. `present` gets the session when the candidate asks for a lease. */
@@ -99,8 +102,9 @@ export class OwnerSession implements OldSession {
     return Math.round(Number.isFinite(msLeft) ? msLeft : this.#world.times.probationMs);
   }
 
-  grant(sockets: readonly OwnSocket[]): HandoverStep<void, OldEnd> {
+  grant(sockets: readonly OwnSocket[], older?: OlderNews): HandoverStep<void, OldEnd> {
     if (!this.#expects("grant")) return this.#over();
+    this.#older = older === undefined ? {} : { older };
     const problem = this.#prepare(sockets);
     if (problem === undefined) this.#engine.feed("grant");
     else this.abort(problem);
@@ -144,13 +148,15 @@ export class OwnerSession implements OldSession {
     return this.#finalized.promise;
   }
 
-  progress(report: DrainReport): void {
+  progress(report: DrainReport, older?: OlderNews): void {
     this.#report = report;
+    this.#older = older === undefined ? {} : { older };
     this.#engine.feed("progress");
   }
 
-  drained(report: DrainReport): void {
+  drained(report: DrainReport, older?: OlderNews): void {
     this.#report = report;
+    this.#older = older === undefined ? {} : { older };
     this.#engine.feed("drained", { reason: "the services have ended" });
   }
 
@@ -234,7 +240,7 @@ export class OwnerSession implements OldSession {
         queueMicrotask(() => this.#present(this));
         return undefined;
       case "send GRANTED":
-        return this.#send({ type: "GRANTED", sockets: this.#offer?.count ?? 0 });
+        return this.#send({ type: "GRANTED", sockets: this.#offer?.count ?? 0, ...this.#older });
       case "send BUSY":
         return this.#send({ type: "BUSY", ...this.#busy });
       case "send OFFER":
@@ -246,9 +252,9 @@ export class OwnerSession implements OldSession {
       case "send FINALIZE":
         return this.#send({ type: "FINALIZE" });
       case "send PROGRESS":
-        return this.#send({ type: "PROGRESS", report: this.#report });
+        return this.#send({ type: "PROGRESS", report: this.#report, ...this.#older });
       case "send DRAINED":
-        return this.#send({ type: "DRAINED", report: this.#report });
+        return this.#send({ type: "DRAINED", report: this.#report, ...this.#older });
       case "send ABORT":
         this.#engine.wire.sendLast({ type: "ABORT", reason: handoverText(this.#engine.reason) });
         return undefined;

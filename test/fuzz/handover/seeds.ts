@@ -37,6 +37,13 @@ const sockets: readonly OfferedSocket[] = [
   },
 ];
 const facts = { generation: 2, release: "1.2.3", build: "abc", pid: 7, nonce: "n-1", slot: "app", attempt: "a-1" };
+const older = {
+  generations: [
+    { generation: 1, release: "r", build: "b", pid: 7, connections: 0, line: 1 },
+    { generation: 0, release: "", build: "", pid: 0 },
+  ],
+  lines: [1, 2],
+};
 const report = { drained: 3, cut: 0, killed: 1, open: 2, seconds: 1.5 };
 
 /** One of each kind, and what lies at the edges. Whatever the fuzzer finds is added here. */
@@ -45,6 +52,8 @@ export const frameSeeds: readonly HandoverFrame[] = [
   { type: "HELLO", role: "old", versions: { min: 1, max: 1 }, facts: { ...facts, attempt: "" } },
   { type: "LEASE" },
   { type: "GRANTED", sockets: 5000 },
+  { type: "GRANTED", sockets: 1, older },
+  { type: "DRAINED", report, older: { generations: [], lines: [] } },
   { type: "BUSY", holder: "x", reason: "wäit 😀", msLeft: 4711 },
   { type: "OFFER", batch: 1, batches: 1, sockets: columnsOf([]) },
   { type: "OFFER", batch: 1, batches: 2, sockets: columnsOf(sockets) },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually, program } from "../harness.js";
@@ -255,6 +256,86 @@ upgrade: { probationSeconds: 0.5, bootSeconds: 10, drainSeconds: 10 }
   );
   const { drained, cut, exact } = JSON.parse(report);
   assert.deepEqual({ drained, cut, exact }, { drained: 0, cut: 0, exact: true });
+});
+
+/** Keeps a slow request open with the generation that answers now. */
+async function holdRequest(stage: Upgradable, number: number): Promise<Socket> {
+  const socket = connect(stage.port, "127.0.0.1").on("error", () => {});
+  socket.write("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+  await eventually(() => stage.said().includes(`slow ${number}`), { what: `a request with generation ${number}` });
+  return socket;
+}
+
+test("status lists every generation that still ends its services, also of a restarted supervisor, until it is gone", async () => {
+  const three = (number: number) =>
+    slow(number, 100_000).replace("bootSeconds: 10", "bootSeconds: 10, drainSeconds: 100, maxGenerations: 3");
+  await using stage = await Upgradable.start(three(1));
+  const { server } = stage;
+  const pids = [(await server.phase("Running")).pid];
+  const requests: Socket[] = [];
+  try {
+    for (const number of [1, 2]) {
+      requests.push(await holdRequest(stage, number));
+      const { code, err } = await stage.upgrade(three(number + 1));
+      assert.equal(code, 0, err);
+      pids.push((await server.phase("Running")).pid);
+    }
+    const draining = async () =>
+      ((await server.status())?.draining ?? []).map(({ generation, pid, connections }) => [
+        generation,
+        pid,
+        connections,
+      ]);
+    const wanted = (connections?: number) => JSON.stringify([1, 2].map((each, i) => [each, pids[i], connections]));
+    await eventually(async () => JSON.stringify(await draining()) === wanted(1), {
+      what: "both, with a connection each",
+    });
+    const { out } = await stage.cli("status");
+    for (const number of [1, 2])
+      assert.match(out, new RegExp(`generation ${number} ends its services, 1 connection open`));
+
+    process.kill(pids[2] ?? 0, "SIGKILL");
+    await eventually(async () => (await server.status())?.supervisorRestarts === 1, { what: "another supervisor" });
+    assert.equal(JSON.stringify(await draining()), wanted());
+    const waiting = stage.upgrade(three(4), "--wait");
+    requests[0]?.destroy();
+    const { code, err } = await waiting;
+    assert.equal(code, 0, err);
+    await eventually(async () => JSON.stringify((await draining()).map(([each]) => each)) === "[2]", {
+      what: "only one",
+    });
+    requests[1]?.destroy();
+    await eventually(async () => (await draining()).length === 0, { what: "none" });
+  } finally {
+    for (const socket of requests) socket.destroy();
+  }
+});
+
+test("an older generation that ends while the next one gets ready is not listed by that one, and not in its way", async () => {
+  const two = (number: number, readyMs = "0") =>
+    slow(number, 100_000)
+      .replace(`"${number}"]`, `"${number}", "${readyMs}"]`)
+      .replace("bootSeconds: 10", "bootSeconds: 10, drainSeconds: 100, maxGenerations: 3");
+  await using stage = await Upgradable.start(two(1));
+  const { server } = stage;
+  await server.phase("Running");
+  const requests = [await holdRequest(stage, 1)];
+  try {
+    assert.equal((await stage.upgrade(two(2))).code, 0);
+    requests.push(await holdRequest(stage, 2));
+    const upgrade = stage.upgrade(two(3, "1500"));
+    await stage.step("old", "PREPARING", 2);
+    requests[0]?.destroy();
+    const { code, err } = await upgrade;
+    assert.equal(code, 0, err);
+    await eventually(
+      async () => JSON.stringify((await server.status())?.draining?.map((each) => each.generation)) === "[2]",
+    );
+    const next = await stage.upgrade(two(4));
+    assert.equal(next.code, 0, next.err);
+  } finally {
+    for (const socket of requests) socket.destroy();
+  }
 });
 
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
