@@ -217,7 +217,7 @@ test("statusLines shows both generations of an upgrade, what is left of an old o
   const lines = statusLines(
     snapshot({
       draining: [{ ...old, generation: 0, release: "r0", connections: 2 }, old],
-      lastUpgrade: { ...ended, result: "completed", reason: "" },
+      lastUpgrade: { ...ended, result: "completed", reason: "", cause: "none" },
     }),
     plain,
   );
@@ -225,7 +225,7 @@ test("statusLines shows both generations of an upgrade, what is left of an old o
   assert.ok(lines.includes("generation 1 ends its services, 1 connection open"));
   assert.ok(lines.includes("last upgrade: completed 1m ago, generation 2 serves"));
   const failed = statusLines(
-    snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready" } }),
+    snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready", cause: "unready" } }),
     plain,
   );
   assert.ok(failed.includes("last upgrade: rolled back 1m ago: not ready"));

@@ -56,7 +56,7 @@ const frames: { readonly [Type in HandoverFrame["type"]]: HandoverFrame & { type
   FINALIZE: { type: "FINALIZE" },
   PROGRESS: { type: "PROGRESS", report, older },
   DRAINED: { type: "DRAINED", report },
-  ABORT: { type: "ABORT", reason: "no" },
+  ABORT: { type: "ABORT", reason: "no", cause: "service" },
 };
 
 function bytesOf(value: unknown): Uint8Array {
@@ -87,11 +87,17 @@ test("decodeHandoverFrame ignores unknown fields and frames, and refuses unknown
     assert.throws(() => decodeHandoverFrame(bytesOf({ type, critical: ["pause"] })), /needs "pause"/);
 });
 
+test("decodeHandoverFrame takes the ABORT of a release with other causes, or none", () => {
+  const abort = { type: "ABORT", reason: "no" };
+  for (const more of [{}, { cause: "of a later release" }])
+    assert.deepEqual(decodeHandoverFrame(bytesOf({ ...abort, ...more })), { ...abort, cause: "other" });
+});
+
 test("decodeHandoverFrame refuses a frame in which a field is missing, of another type, or too long", () => {
   for (const type of handoverFrameTypes) {
     const frame = JSON.parse(new TextDecoder().decode(encodeHandoverFrame(frames[type]).subarray(4)));
     for (const field of Object.keys(frame)) {
-      if (["unknown", "missing", "blob", "older"].includes(field)) continue;
+      if (["unknown", "missing", "blob", "cause", "older"].includes(field)) continue;
       assert.throws(() => decodeHandoverFrame(bytesOf({ ...frame, [field]: undefined })), HandoverFrameError, field);
     }
     for (const field of Object.keys(frame))
@@ -124,10 +130,13 @@ test("decodeHandoverFrame throws nothing but HandoverFrameError for what is no f
 });
 
 test("encodeHandoverFrame refuses a frame that is too long, and handoverText makes any text fit", () => {
-  assert.throws(() => encodeHandoverFrame({ type: "ABORT", reason: "x".repeat(1024 * 1024) }), HandoverFrameError);
+  assert.throws(
+    () => encodeHandoverFrame({ type: "ABORT", reason: "x".repeat(1024 * 1024), cause: "other" }),
+    HandoverFrameError,
+  );
   const reason = handoverText("é".repeat(5000));
   assert.equal(reason.length, maxHandoverText);
-  encodeHandoverFrame({ type: "ABORT", reason });
+  encodeHandoverFrame({ type: "ABORT", reason, cause: "other" });
 });
 
 test("HandoverReader gives the same frames however the bytes are cut", () => {

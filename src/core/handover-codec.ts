@@ -18,6 +18,7 @@ import {
   type StateBlob,
   socketsPerBatch,
 } from "./handover-frame.js";
+import { readCause } from "./upgrade-cause.js";
 
 /** What the other side sent is no frame, or none that this side may act on. The message says what is wrong. */
 export class HandoverFrameError extends Error {
@@ -129,7 +130,11 @@ const readers: { readonly [Type in HandoverFrameType]: (fields: Fields) => Hando
     report: readReport(asFields(fields.report, "report")),
     ...readOlder(fields),
   }),
-  ABORT: (fields) => ({ type: "ABORT", reason: text(fields, "reason") }),
+  ABORT: (fields) => ({
+    type: "ABORT",
+    reason: text(fields, "reason"),
+    cause: fields.cause === undefined ? "other" : readCause(text(fields, "cause")),
+  }),
 };
 
 function readFacts(fields: Fields): PeerFacts {

@@ -20,13 +20,15 @@
  *       | <------- 10 FINALIZE -------------- |   from NEW: it decided so while OLD was silent
  *       | <------- 11 PROGRESS, DRAINED ----- |
  *
- *      ABORT reason: from either side, before FINALIZE. Connection lost, silence: see handover-old.ts and handover-new.ts.
+ *      ABORT reason, cause: from either side, before FINALIZE. Connection lost, silence: see handover-old.ts and handover-new.ts.
  *
  * GRANTED, PROGRESS and DRAINED may have `older`: what OLD knows of generations before it. A NEW of a release before that passes over it.
  *
  * Unknown fields and unknown frames are ignored. `critical` on any frame lists what the receiver must understand: a word that it does not
  * know is a refusal. A frame with descriptors says how many belong to it.
  */
+
+import type { UpgradeCause } from "./upgrade-cause.js";
 
 /** What a handover says of a listening socket; its fd goes beside it. `inode` identifies the socket whatever its number is. */
 export interface OfferedSocket {
@@ -132,7 +134,8 @@ export type HandoverFrame =
   | { readonly type: "FINALIZE" }
   | { readonly type: "PROGRESS"; readonly report: DrainReport; readonly older?: OlderNews }
   | { readonly type: "DRAINED"; readonly report: DrainReport; readonly older?: OlderNews }
-  | { readonly type: "ABORT"; readonly reason: string };
+  /** `cause`: "other" from a release that says none */
+  | { readonly type: "ABORT"; readonly reason: string; readonly cause: UpgradeCause };
 
 export type HandoverFrameType = HandoverFrame["type"];
 

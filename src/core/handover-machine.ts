@@ -1,5 +1,6 @@
 import type { HandoverFrameType } from "./handover-frame.js";
 import type { HandoverTimes } from "./handover-times.js";
+import type { UpgradeCause } from "./upgrade-cause.js";
 
 /** What can happen to either side besides frames. */
 export type CommonInput =
@@ -27,6 +28,24 @@ export interface StateFacts<Effect extends string> {
   readonly beat?: HandoverFrameType;
   /** done again every retryMs, until its outcome leads on */
   readonly retry?: Effect;
+}
+
+/** For what the other side has to be ready: when that takes too long, it is its services that were waited for. */
+const readyWaits: readonly (Wait | undefined)[] = ["bootMs", "handoffMs", "commitMs"];
+
+/** What an input counts as that ends a state with this deadline, when nobody has said more. */
+export function causeOf(input: string, wait: Wait | undefined): UpgradeCause {
+  switch (input) {
+    case "timeout":
+      return readyWaits.includes(wait) ? "unready" : "lost";
+    case "silent":
+    case "gone":
+      return "lost";
+    case "abort":
+      return "other";
+    default:
+      return "protocol";
+  }
 }
 
 /** A cell: the next state and what to do, in order; `stay`: nothing happens. */

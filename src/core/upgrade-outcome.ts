@@ -1,3 +1,5 @@
+import type { UpgradeCause } from "./upgrade-cause.js";
+
 /** What an operator orders: which program and configuration the new generation runs by. */
 export interface UpgradeOrder {
   /** directory with another release of pingora-entry; undefined: the one that runs */
@@ -45,6 +47,8 @@ export interface UpgradeOutcome {
   readonly result: UpgradeResult;
   /** in words; why it was rolled back or refused */
   readonly reason: string;
+  /** the same in one word of a fixed list */
+  readonly cause: UpgradeCause;
   readonly at: number;
   readonly seconds: number;
   /** the generation that owns the sockets now */

@@ -5,7 +5,7 @@ import { isDone, type JournalOwner } from "../core/handover-journal.js";
 import type { UpgradeSpec } from "../core/plan.js";
 import { build, version } from "../core/version.js";
 import { lockName } from "../runtime/old-generation.js";
-import type { DialledOwner, Handover, Init, OldSession, OpenedOwner } from "../runtime/ports.js";
+import type { DialledOwner, Init, OldSession, OpenedOwner } from "../runtime/ports.js";
 import { readState, stateName } from "../runtime/saved-state.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 
@@ -46,7 +46,7 @@ export async function takePlace(
     const upgrade = { ...common, me, ...(saved.attempt === undefined ? {} : { attempt: saved.attempt }) };
     if (role !== "owner") return { kind: "place", upgrade: { ...upgrade, lost: role } };
     const lockFd = init.recovered.held.get(lockName);
-    const opened = await open(handover, me, box.candidate, lockFd);
+    const opened = await open(parts, me, box.candidate, lockFd);
     if (opened.kind === "held") return { kind: "place", upgrade: { ...upgrade, lost: "failed" } };
     if (lockFd === undefined) await init.hold(lockName, opened.owner.lockFd);
     return { kind: "place", upgrade: { ...upgrade, owner: opened.owner } };
@@ -65,7 +65,7 @@ export async function takePlace(
         return { kind: "place", upgrade: { ...common, me, attempt, session: dialled.session } };
       if (dialled.kind !== "nobody") throw refusal(dialled, journal?.owner);
     }
-    const opened = await open(handover, me, box.candidate, lockFd);
+    const opened = await open(parts, me, box.candidate, lockFd);
     if (opened.kind === "owner") {
       if (lockFd === undefined) await init.hold(lockName, opened.owner.lockFd);
       return { kind: "place", upgrade: { ...common, me, owner: opened.owner } };
@@ -84,12 +84,12 @@ export async function takePlace(
 }
 
 function open(
-  handover: Handover,
+  { handover, refused }: Pick<PlaceParts, "handover" | "refused">,
   me: JournalOwner,
   candidate: (session: OldSession) => void,
   lockFd?: number,
 ): Promise<OpenedOwner> {
-  return handover.openOwner({ me, candidate, ...(lockFd === undefined ? {} : { lockFd }) });
+  return handover.openOwner({ me, candidate, refused, ...(lockFd === undefined ? {} : { lockFd }) });
 }
 
 function identity(release: string, generation: number): JournalOwner {

@@ -129,7 +129,7 @@ async function putTogether(
   const wiring = createWiring({ ...outputs, history, wall: clock.wall, log, notifyDirectories: directories });
   const tally = new EventTally();
   const own = new OwnConnections();
-  const { upgrade: place, reason: noUpgrades } = await findPlace(plan, init, initPath, order, log);
+  const { upgrade: place, reason: noUpgrades } = await findPlace(plan, init, initPath, order, log, tally);
   if (place?.kind === "standby") {
     log.info("another generation runs already: standing by until it is gone");
     log.flush();
@@ -254,6 +254,7 @@ async function findPlace(
   initPath: string,
   order: string | undefined,
   log: Log,
+  tally: EventTally,
 ): Promise<{ readonly upgrade: Place | undefined; readonly reason: string }> {
   const { directory } = upgrade;
   if (directory === undefined) return { upgrade: undefined, reason: "upgrade.directory is not set" };
@@ -263,6 +264,7 @@ async function findPlace(
       handover,
       command: (each, attempt) => successorCommand(each, attempt, { ...process, env: exactEnvironment(process.env) }),
       attemptId: randomUUID,
+      refused: () => tally.upgradeRefused(),
       renewInit: () => renewInit(init, initPath),
     });
     return { upgrade: place, reason: "" };

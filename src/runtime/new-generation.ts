@@ -2,6 +2,7 @@ import type { DrainReport } from "../core/handover-frame.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
 import { matchSockets } from "../core/socket-manifest.js";
+import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
 import type { Posted } from "./inbox.js";
@@ -30,7 +31,7 @@ export interface NewParts {
   readonly unsure: () => void;
   readonly failed: (posted: Posted) => void;
   /** why the server is stopping */
-  readonly stopCause: () => string;
+  readonly whyStopping: () => UpgradeEnd;
   readonly view: (view: UpgradeView | undefined) => void;
   /** told what the old generation says of itself, and of those before it */
   readonly older: Pick<OlderGenerations, "settled" | "progress" | "lost">;
@@ -86,7 +87,7 @@ export class NewGeneration {
   /** From the services' start to OWNED. Posted is what the phase ends with. */
   async takeOver(signal: AbortSignal): Promise<Posted> {
     const { session, services, init, upgrade } = this.#parts;
-    const stopped = () => this.#giveUp(this.#parts.stopCause());
+    const stopped = () => this.#giveUp(this.#parts.whyStopping());
     signal.addEventListener("abort", stopped, { once: true });
     try {
       const ended = await this.#servicesReady(signal);
@@ -100,6 +101,7 @@ export class NewGeneration {
         me: upgrade.me,
         lockFd,
         candidate: upgrade.candidate,
+        refused: upgrade.refused,
       });
       if (opened.kind !== "owner") return { event: "SuccessionFailed", cause: "another generation has become owner" };
       init.own();
@@ -128,7 +130,10 @@ export class NewGeneration {
     const late = clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
     void clock.until(late, AbortSignal.any([signal, over.signal])).then(() => {
       if (!signal.aborted && !over.signal.aborted)
-        this.#giveUp(`not ready within ${bootMs / 1000} s: ${unready(snapshot(), services.missing)}`);
+        this.#giveUp({
+          reason: `not ready within ${bootMs / 1000} s: ${unready(snapshot(), services.missing)}`,
+          cause: "unready",
+        });
     });
     const ended = await Promise.race([services.allReady(signal).then(() => undefined), session.ended]);
     over.abort();
@@ -143,7 +148,7 @@ export class NewGeneration {
       const worst = readiness(now).checks.find(({ ok }) => !ok);
       if (now.phase !== "Running" || worst === undefined) return;
       unwatch();
-      this.#giveUp(`not ready any more: ${worst.name}: ${worst.reason}`);
+      this.#giveUp({ reason: `not ready any more: ${worst.name}: ${worst.reason}`, cause: "unready" });
     });
     const proved = await session.probation();
     unwatch();
@@ -165,6 +170,7 @@ export class NewGeneration {
       attempt: upgrade.attempt ?? "",
       result: "completed",
       reason: "",
+      cause: "none",
       at: clock.wall(),
       seconds: (clock.now() - this.#began) / 1000,
       generation: upgrade.me.generation,
@@ -173,9 +179,9 @@ export class NewGeneration {
   }
 
   /** Whoever asks at the endpoints from now on asks the owner, which is not known yet. */
-  #giveUp(reason: string): void {
+  #giveUp({ reason, cause }: UpgradeEnd): void {
     this.#parts.unsure();
-    this.#parts.session.abort(reason);
+    this.#parts.session.abort(reason, cause);
   }
 
   #enter(step: UpgradeStep, text: string): void {

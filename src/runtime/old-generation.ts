@@ -3,6 +3,7 @@ import { describeSocket } from "../core/offered-socket.js";
 import type { PhaseEvent } from "../core/phase.js";
 import type { Plan } from "../core/plan.js";
 import type { GenerationView, UpgradeView } from "../core/snapshot.js";
+import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
 import type { Posted } from "./inbox.js";
@@ -34,6 +35,9 @@ export interface OldParts {
   readonly view: (view: UpgradeView | undefined) => void;
   readonly outcome: (outcome: UpgradeOutcome) => void;
 }
+
+/** Why one that became the owner did: there is nothing to explain. */
+const completed: UpgradeEnd = { reason: "", cause: "none" };
 
 /** A service that goes on accepting does not keep who ordered the upgrade waiting for ever. */
 const retireMs = 10_000;
@@ -103,7 +107,7 @@ export class OldGeneration {
     const owner = this.#owner;
     if (attempt === undefined || owner === undefined) return this.#afterRestart("HandoverDone", "HandoverFailed");
     const { session } = attempt;
-    const stopped = () => session.abort("the old generation is stopping");
+    const stopped = () => session.abort("the old generation is stopping", "stopped");
     scope.signal.addEventListener("abort", stopped, { once: true });
     const failed = await this.#transfer(attempt, owner, session);
     scope.signal.removeEventListener("abort", stopped);
@@ -154,13 +158,14 @@ export class OldGeneration {
     for (const late = clock.now() + retireMs; clock.now() < late && accepting(); )
       await clock.until(clock.now() + retirePollMs);
     const attempt = this.#attempt;
-    if (attempt !== undefined && !attempt.decided) this.#settle(attempt, "completed", "");
+    if (attempt !== undefined && !attempt.decided) this.#settle(attempt, "completed", completed);
   }
 
   #candidate(session: OldSession): void {
-    const { busy, post } = this.#parts;
+    const { busy, post, upgrade } = this.#parts;
     const why = busy();
     if (why !== undefined || this.#attempt !== undefined) {
+      upgrade.refused();
       session.busy(why?.reason ?? "another upgrade is under way", why?.msLeft ?? 1_000);
       return;
     }
@@ -229,7 +234,7 @@ export class OldGeneration {
     }
     this.#takeBack(attempt, end);
     log.warn(`upgrade rolled back: ${end.reason}`, { attempt: attempt.session.peer.attempt, step: end.step });
-    this.#settle(attempt, "rolled-back", end.reason);
+    this.#settle(attempt, "rolled-back", end);
     return { event, cause: end.reason };
   }
 
@@ -295,13 +300,14 @@ export class OldGeneration {
     for (const listener of this.#listeners) listener(step, text);
   }
 
-  #settle(attempt: Attempt, result: UpgradeResult, reason: string): void {
+  #settle(attempt: Attempt, result: UpgradeResult, { reason, cause }: UpgradeEnd): void {
     const { clock, upgrade, view, outcome } = this.#parts;
     attempt.decided = true;
     outcome({
       attempt: attempt.session.peer.attempt,
       result,
       reason,
+      cause,
       at: clock.wall(),
       seconds: (clock.now() - attempt.began) / 1000,
       generation: result === "completed" ? attempt.session.peer.generation : upgrade.me.generation,

@@ -1,6 +1,7 @@
 import { matchPingoraSockets, pingoraKey, pingoraRefusal } from "../core/pingora-handover.js";
 import type { ListenerAddress, ListenerSpec, Plan } from "../core/plan.js";
 import type { GenerationView, UpgradeView } from "../core/snapshot.js";
+import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
 import type { Posted } from "./inbox.js";
@@ -90,7 +91,7 @@ export class PingoraWay {
     if (refusal === undefined) {
       this.#attempt = attempt;
       post(cause);
-    } else this.#failed(attempt, `cannot hand over to a pingora: ${refusal}`);
+    } else this.#failed(attempt, "sockets", `cannot hand over to a pingora: ${refusal}`);
   }
 
   /** A candidate of ours has come while nobody was at upgrade_sock: its session goes on instead. */
@@ -115,7 +116,9 @@ export class PingoraWay {
       return instead(scope);
     }
     const reason = sent.kind === "ours" ? "who came did not ask for the sockets" : sent.reason;
-    return this.#back(attempt, "HandoverFailed", scope.signal.aborted ? "this generation is stopping" : reason);
+    return scope.signal.aborted
+      ? this.#back(attempt, "HandoverFailed", "stopped", "this generation is stopping")
+      : this.#back(attempt, "HandoverFailed", "start", reason);
   }
 
   /** Both serve; ends when the successor has lived and accepted for the time of a probation, or is gone. */
@@ -127,10 +130,11 @@ export class PingoraWay {
     const until = clock.now() + plan.upgrade.probationMs;
     this.#enter(attempt, "PROBATION", `both serve for ${plan.upgrade.probationMs / 1000} s`, until);
     const lost = await successor.proved(until, scope.signal);
-    if (lost !== undefined) return this.#back(attempt, "SuccessorLost", lost);
+    if (lost !== undefined)
+      return this.#back(attempt, "SuccessorLost", scope.signal.aborted ? "stopped" : "lost", lost);
     successor.close();
     this.#enter(attempt, "FINALIZE", "a pingora serves; this generation ends its services");
-    this.#settle(attempt, "completed", "");
+    this.#settle(attempt, "completed", "none", "");
     return { event: "ProbationPassed", cause: "replaced by a pingora" };
   }
 
@@ -166,7 +170,7 @@ export class PingoraWay {
       clock.now() + plan.upgrade.bootMs,
     );
     const lost = await successor.received(clock.now() + plan.upgrade.bootMs, signal);
-    if (lost !== undefined) return this.#back(attempt, "HandoverFailed", lost);
+    if (lost !== undefined) return this.#back(attempt, "HandoverFailed", signal.aborted ? "stopped" : "lost", lost);
     return { event: "HandoverDone", cause: `process ${successor.pid} has the sockets` };
   }
 
@@ -176,15 +180,15 @@ export class PingoraWay {
     else await clock.until(clock.now() + requestMs, AbortSignal.any([signal, attempt.dialling.signal]));
   }
 
-  #back(attempt: Attempt, event: "HandoverFailed" | "SuccessorLost", reason: string): Posted {
+  #back(attempt: Attempt, event: "HandoverFailed" | "SuccessorLost", cause: UpgradeCause, reason: string): Posted {
     attempt.successor?.close();
-    this.#failed(attempt, reason);
+    this.#failed(attempt, cause, reason);
     return { event, cause: reason };
   }
 
-  #failed(attempt: Attempt, reason: string): void {
+  #failed(attempt: Attempt, cause: UpgradeCause, reason: string): void {
     this.#parts.log.warn(`upgrade rolled back: ${reason}`, { attempt: attempt.id });
-    this.#settle(attempt, "rolled-back", reason);
+    this.#settle(attempt, "rolled-back", cause, reason);
     this.#parts.view(undefined);
     this.#attempt = undefined;
   }
@@ -197,10 +201,10 @@ export class PingoraWay {
     view({ attempt: attempt.id, role: "old", step, since: clock.wall(), ...ends, peer });
   }
 
-  #settle(attempt: Attempt, result: UpgradeResult, reason: string): void {
+  #settle(attempt: Attempt, result: UpgradeResult, cause: UpgradeCause, reason: string): void {
     const { clock, generation, outcome } = this.#parts;
     const seconds = (clock.now() - attempt.began) / 1000;
-    outcome({ attempt: attempt.id, result, reason, at: clock.wall(), seconds, generation, warnings: [] });
+    outcome({ attempt: attempt.id, result, reason, cause, at: clock.wall(), seconds, generation, warnings: [] });
   }
 }
 

@@ -6,6 +6,7 @@ import type { DrainReport, OfferedSocket, OlderNews, PeerFacts, StateBlob } from
 import type { Journal, JournalOwner } from "../core/handover-journal.js";
 import type { Identity, ListenerSpec, ProbeAction, ResourceLimit } from "../core/plan.js";
 import type { Snapshot, Transition } from "../core/snapshot.js";
+import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
 
 export interface Clock {
@@ -379,6 +380,7 @@ export interface OldEnd {
   /** the state of core/handover-old.ts in which it ended */
   readonly step: string;
   readonly reason: string;
+  readonly cause: UpgradeCause;
   /** NEW has said so itself, or lives and is told: it ends its services in its own time */
   readonly leaves: boolean;
 }
@@ -413,7 +415,7 @@ export interface OldSession {
   progress(report: DrainReport, older?: OlderNews): void;
   drained(report: DrainReport, older?: OlderNews): void;
   /** Ends the attempt at any step before finalize. After commit the journal decides: await `ended`. Never throws; nothing when it is over. */
-  abort(reason: string): void;
+  abort(reason: string, cause: UpgradeCause): void;
 }
 
 /**
@@ -457,7 +459,7 @@ export interface NewSession {
   /** OLD's services end; the last call has `drained` */
   onProgress(receive: (report: DrainReport, drained: boolean, older: OlderNews | undefined) => void): void;
   /** Ends the attempt. After `ready` OLD has to take back: await `ended`, or `probation` (OLD may be gone: then we own all the same). */
-  abort(reason: string): void;
+  abort(reason: string, cause: UpgradeCause): void;
 }
 
 /** The owner's place: lock, socket, journal. */
@@ -497,12 +499,13 @@ export interface Handover {
    * Becomes the owner when the lock is free, or holds it already (`lockFd`: from COMMIT, from a promotion, or from the init after a restart;
    * taken over). A lock that was free makes an owner, whatever the journal says; one that was given does when the journal names nobody
    * else (else: `held`). Then listens. `candidate` gets who asks for a lease; while one session lasts,
-   * others are told BUSY without it.
+   * others are told BUSY without it, and `refused` is called.
    */
   openOwner(options: {
     readonly me: HandoverIdentity;
     readonly lockFd?: number;
     candidate(session: OldSession): void;
+    readonly refused?: () => void;
   }): Promise<OpenedOwner>;
   /** Asks the owner for a lease as attempt `attempt`; resolves when all sockets have arrived, or with why not. */
   dialOwner(options: {

@@ -1,4 +1,5 @@
 import { type Phase, phases } from "../core/phase.js";
+import { readCause } from "../core/upgrade-cause.js";
 import type { InstanceRecord } from "./instance.js";
 import type { StopRecord } from "./stop-request.js";
 import type { SavedUpgrade } from "./upgrades.js";
@@ -31,8 +32,16 @@ export function readState(text: string | undefined): SavedState | undefined {
   if (text === undefined) return undefined;
   try {
     const state = JSON.parse(text) as SavedState;
-    return state.version === 1 && phases.includes(state.phase) ? state : undefined;
+    return state.version === 1 && phases.includes(state.phase) ? whole(state) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** What an earlier release has not written: an outcome's cause. */
+function whole(state: SavedState): SavedState {
+  const last = state.upgrade?.lastUpgrade;
+  if (state.upgrade === undefined || last === undefined) return state;
+  const cause = last.result === "completed" ? "none" : readCause(last.cause);
+  return { ...state, upgrade: { ...state.upgrade, lastUpgrade: { ...last, cause } } };
 }

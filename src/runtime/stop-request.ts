@@ -1,5 +1,6 @@
 import type { Phase, PhaseEvent } from "../core/phase.js";
 import type { Exit } from "../core/service-state.js";
+import type { UpgradeEnd } from "../core/upgrade-cause.js";
 
 /** What asked the server to stop, and what has been decided since. Plain data: it survives a restart of the supervisor. */
 export interface StopRecord {
@@ -39,6 +40,15 @@ export function stopEvent(phase: Phase, record: StopRecord): PhaseEvent | undefi
   if (phase === "Setup") return "FastShutdown";
   if (phase === "Bootstrap") return "BootstrapFailed";
   return record.own !== undefined || record.fatal !== undefined ? "ServiceFatal" : "ServicesEnded";
+}
+
+/** What a stop of this generation is for an upgrade that it ends. Undefined: it stops, and nobody has written down why. */
+export function stopEnd(record: StopRecord | undefined): UpgradeEnd {
+  if (record === undefined) return { reason: "the generation is stopping", cause: "stopped" };
+  const { cause: reason, requested, fatal, own } = record;
+  if (requested) return { reason, cause: "stopped" };
+  // a failure of ours is no service's; without one, a service was fatal, or none is left
+  return { reason, cause: fatal === undefined && own !== undefined ? "other" : "service" };
 }
 
 /** The one stop a server makes. The first cause wins; later ones can only hasten it. */

@@ -12,6 +12,7 @@ import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { Shutdown } from "./shutdown.js";
 import type { StatusStore } from "./status-store.js";
+import { stopEnd } from "./stop-request.js";
 import { noUpgrades } from "./upgrade-orders.js";
 import { type SavedUpgrade, Upgrades } from "./upgrades.js";
 
@@ -46,7 +47,7 @@ export class Succession {
         upgrade: server.upgrade,
         pingora: () => this.#pingora,
         tell: () => this.report(false),
-        stopCause: () => shutdown.record?.cause ?? "the new generation is stopping",
+        whyStopping: () => stopEnd(shutdown.record),
         failed: (posted) => inbox.post(this.#succeeded(posted).event, posted.cause),
       });
     this.#pingora =

@@ -1,4 +1,5 @@
 import { EntryError } from "../core/entry-error.js";
+import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { OldGeneration } from "./old-generation.js";
 import type { Clock, ExitStatus, Init, Log, Prober } from "./ports.js";
@@ -51,7 +52,7 @@ export class UpgradeOrders {
 
   /** The supervisor that had taken this order died: who ordered it asks its successor how it ended. */
   interrupted(attempt: string): void {
-    this.#parts.outcome(this.#rolledBack(attempt, "the supervisor of the running generation died meanwhile"));
+    this.#parts.outcome(this.#rolledBack(attempt, "lost", "the supervisor of the running generation died meanwhile"));
   }
 
   /** The init's line of an attempt that was ordered here. */
@@ -69,7 +70,9 @@ export class UpgradeOrders {
     if (this.#running?.line !== line || this.#parts.old.busy) return;
     const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
     const { attempt } = this.#running;
-    this.#running.settle(this.#rolledBack(attempt, `the new generation ${how} before it asked for the sockets`));
+    this.#running.settle(
+      this.#rolledBack(attempt, "start", `the new generation ${how} before it asked for the sockets`),
+    );
   }
 
   async run(
@@ -82,7 +85,7 @@ export class UpgradeOrders {
     const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
     let said = "";
     for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
-      if (!order.wait || signal.aborted) return this.#end(attempt, "busy", why);
+      if (!order.wait || signal.aborted) return this.#busyEnd(attempt, why);
       if (why !== said) say("wait", why);
       said = why;
       await this.#parts.change(signal);
@@ -94,9 +97,10 @@ export class UpgradeOrders {
     const unlisten = old.onStep(say);
     try {
       const outcome = await this.#attempt(attempt, command, say);
-      const seconds = (clock.now() - began) / 1000;
-      this.#parts.outcome({ ...outcome, seconds });
-      return { ...outcome, seconds };
+      const ended = { ...outcome, seconds: (clock.now() - began) / 1000 };
+      // the last that was tried is still what there is to tell
+      if (ended.result !== "busy") this.#parts.outcome(ended);
+      return ended;
     } finally {
       unlisten();
       this.#ordered = undefined;
@@ -118,14 +122,15 @@ export class UpgradeOrders {
       checkMs,
       new AbortController().signal,
     );
-    if (!checked.ok) return this.#rolledBack(attempt, `check failed: ${checked.output ?? checked.reason}`);
+    if (!checked.ok) return this.#rolledBack(attempt, "check", `check failed: ${checked.output ?? checked.reason}`);
     say("start", "the new generation");
     this.#parts.old.makeRoom();
     const started = await this.#start(command);
-    if (started === undefined) return this.#rolledBack(attempt, `the init did not answer within ${bootMs / 1000} s`);
+    if (started === undefined)
+      return this.#rolledBack(attempt, "start", `the init did not answer within ${bootMs / 1000} s`);
     if (!started.ok && started.stage === "table")
-      return this.#end(attempt, "busy", "older generations still end their services, the init has room for no more");
-    if (!started.ok) return this.#rolledBack(attempt, `cannot start it: ${started.stage}: ${started.errno}`);
+      return this.#busyEnd(attempt, "older generations still end their services, the init has room for no more");
+    if (!started.ok) return this.#rolledBack(attempt, "start", `cannot start it: ${started.stage}: ${started.errno}`);
     log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
     const scope = new Scope();
     const outcome = new Promise<UpgradeOutcome>((settle) => {
@@ -134,7 +139,11 @@ export class UpgradeOrders {
     const late = clock.until(clock.now() + bootMs, scope.signal).then(() => {
       if (scope.signal.aborted || this.#parts.old.busy) return outcome;
       init.abandon(started.line);
-      return this.#rolledBack(attempt, `the new generation did not ask for the sockets within ${bootMs / 1000} s`);
+      return this.#rolledBack(
+        attempt,
+        "start",
+        `the new generation did not ask for the sockets within ${bootMs / 1000} s`,
+      );
     });
     const result = await Promise.race([outcome, late]);
     await scope.close();
@@ -158,13 +167,18 @@ export class UpgradeOrders {
     return this.#ordered !== undefined ? "another upgrade is under way" : this.#parts.busy()?.reason;
   }
 
-  #rolledBack(attempt: string, reason: string): UpgradeOutcome {
-    return this.#end(attempt, "rolled-back", reason);
+  #rolledBack(attempt: string, cause: UpgradeCause, reason: string): UpgradeOutcome {
+    return this.#end(attempt, "rolled-back", reason, cause);
   }
 
-  #end(attempt: string, result: "rolled-back" | "busy", reason: string): UpgradeOutcome {
+  #busyEnd(attempt: string, reason: string): UpgradeOutcome {
+    this.#parts.upgrade.refused();
+    return this.#end(attempt, "busy", reason, "busy");
+  }
+
+  #end(attempt: string, result: "rolled-back" | "busy", reason: string, cause: UpgradeCause): UpgradeOutcome {
     const { clock, generation } = this.#parts;
-    return { attempt, result, reason, at: clock.wall(), seconds: 0, generation, warnings: [] };
+    return { attempt, result, reason, cause, at: clock.wall(), seconds: 0, generation, warnings: [] };
   }
 }
 

@@ -30,6 +30,8 @@ export interface UpgradeParts {
   /** @throws EntryError usage for an order that names no release */
   readonly command: (order: UpgradeOrder, attempt: string) => SuccessorCommand;
   readonly attemptId: () => string;
+  /** told of each order and each candidate that was turned away as busy: nothing was tried, so no snapshot tells */
+  readonly refused: () => void;
   /** replaces the init by the one of this release when that is another program; resolves with a warning when it could not be */
   readonly renewInit: () => Promise<string | undefined>;
 }

@@ -2,6 +2,7 @@ import type { DrainReport, OlderNews } from "../core/handover-frame.js";
 import type { Phase } from "../core/phase.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import type { GenerationView } from "../core/snapshot.js";
+import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome } from "../core/upgrade-outcome.js";
 import type { Inbox, Posted } from "./inbox.js";
 import { heldName } from "./listener-set.js";
@@ -46,7 +47,7 @@ export interface UpgradesParts {
   /** a successor that must go */
   readonly failed: (posted: Posted) => void;
   /** why the server is stopping */
-  readonly stopCause: () => string;
+  readonly whyStopping: () => UpgradeEnd;
   /** the other way in which this generation may be replaced */
   readonly pingora: () => Pick<PingoraWay, "asked" | "dialling" | "candidate"> | undefined;
 }
@@ -137,7 +138,7 @@ export class Upgrades {
         owns: (owner) => this.#becomeOwner(owner),
         unsure: () => endpoints.pause(),
         failed: parts.failed,
-        stopCause: parts.stopCause,
+        whyStopping: parts.whyStopping,
         view: (view) => store.set({ upgrade: view }),
         older: this.#older,
         settled: (outcome) => this.#settled(outcome),

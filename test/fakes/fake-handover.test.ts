@@ -94,7 +94,7 @@ test("FakeHandover refuses when the disk is full, and tells who is busy", async 
   const stage = await offered();
   const third = await new FakeHandover(stage.place).dialOwner({ me: who("third"), attempt: "y" });
   assert.equal(third.kind, "busy");
-  stage.old.abort("no");
+  stage.old.abort("no", "other");
   stage.place.diskFull = true;
   const fourth = await new FakeHandover(stage.place).dialOwner({ me: who("fourth"), attempt: "z" });
   assert.equal(fourth.kind, "refused");

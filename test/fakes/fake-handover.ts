@@ -256,7 +256,7 @@ export class FakeOldSession implements OldSession {
 
   /** @internal */
   end(kind: OldEnd["kind"], reason: string): OldEnd {
-    const end: OldEnd = { kind, step: this.#pair.state, reason, leaves: false };
+    const end: OldEnd = { kind, step: this.#pair.state, reason, cause: "other", leaves: false };
     this.#ended.set(end);
     for (const step of Object.values(this.#steps)) step.set({ ok: false, end });
     return end;

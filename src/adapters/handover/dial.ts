@@ -45,7 +45,7 @@ export function dialOver(fd: number, world: HandoverWorld, dial: Dial): Promise<
   makeRoomEarly();
   return new Promise((resolve) => {
     const session = new CandidateSession(fd, world, dial, resolve);
-    const stop = () => session.abort("it is not wanted any more");
+    const stop = () => session.abort("it is not wanted any more", "stopped");
     dial.signal?.addEventListener("abort", stop, { once: true });
     void session.ended.then(() => dial.signal?.removeEventListener("abort", stop));
     if (dial.signal?.aborted) stop();

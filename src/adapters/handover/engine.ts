@@ -1,6 +1,7 @@
-import { type HandoverFrame, handoverFrameTypes } from "../../core/handover-frame.js";
-import type { StateFacts, Table } from "../../core/handover-machine.js";
+import { type HandoverFrame, handoverFrameTypes, handoverText } from "../../core/handover-frame.js";
+import { causeOf, type StateFacts, type Table } from "../../core/handover-machine.js";
 import type { HandoverTimes } from "../../core/handover-times.js";
+import type { UpgradeCause } from "../../core/upgrade-cause.js";
 import type { Clock } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { Wire } from "./wire.js";
@@ -11,6 +12,8 @@ export interface Occurrence {
   readonly fds?: readonly number[];
   /** for people, of an input that may end it */
   readonly reason?: string;
+  /** the same in one word; undefined: what such an input counts as */
+  readonly cause?: UpgradeCause;
 }
 
 export interface Side<State extends string, Input extends string, Effect extends string> {
@@ -42,6 +45,7 @@ export class Engine<State extends string, Input extends string, Effect extends s
   #deadline = Number.POSITIVE_INFINITY;
   #scope = new AbortController();
   #reason = "";
+  #cause: UpgradeCause = "other";
   #step: State;
 
   constructor(
@@ -78,6 +82,11 @@ export class Engine<State extends string, Input extends string, Effect extends s
   /** the first cause of the end, or of the doubt, in words */
   get reason(): string {
     return this.#reason;
+  }
+
+  /** the same in one word */
+  get cause(): UpgradeCause {
+    return this.#cause;
   }
 
   /** the state in which that was */
@@ -151,23 +160,31 @@ export class Engine<State extends string, Input extends string, Effect extends s
   }
 
   /** What it was that ended it: the first cause, not what the journal then said. */
-  #explain(input: Input | Common, { frame, reason }: Occurrence, to: State): void {
+  #explain(input: Input | Common, { frame, reason, cause }: Occurrence, to: State): void {
     const { facts, last, peer } = this.#side;
-    if (facts[this.#state].retry !== undefined && this.#reason !== "") return;
+    const { retry, wait } = facts[this.#state];
+    if (retry !== undefined && this.#reason !== "") return;
     this.#step = this.#state;
-    if (frame?.type === "ABORT" || frame?.type === "BUSY") this.#reason = `${peer}: ${frame.reason}`;
-    else if (frame?.type === "DRAINED") this.#reason = `${peer} has drained`;
-    else if (reason !== undefined) this.#reason = reason;
+    if (frame?.type === "ABORT") this.blame(`${peer}: ${frame.reason}`, frame.cause);
+    else if (frame?.type === "BUSY") this.blame(`${peer}: ${frame.reason}`, "busy");
+    else if (frame?.type === "DRAINED") this.blame(`${peer} has drained`, "none");
+    else if (reason !== undefined) this.blame(reason, cause ?? causeOf(input, wait));
     else if (
       (handoverFrameTypes as readonly string[]).includes(input) &&
       (to === last || facts[to].retry !== undefined)
     )
-      this.#reason = `${peer} sent ${input} at the wrong moment`;
+      this.blame(`${peer} sent ${input} at the wrong moment`, "protocol");
   }
 
-  /** the reason for an outcome that an effect returns */
-  blame(reason: string): void {
+  /** why, for an outcome that an effect returns */
+  blame(reason: string, cause: UpgradeCause): void {
     this.#reason = reason;
+    this.#cause = cause;
+  }
+
+  /** The last word: why this side ends it. */
+  sayAbort(): void {
+    this.#wire.sendLast({ type: "ABORT", reason: handoverText(this.#reason), cause: this.#cause });
   }
 
   #enter(): void {

@@ -51,6 +51,7 @@ class UpgradeDirectory implements Handover {
     readonly me: HandoverIdentity;
     readonly lockFd?: number;
     candidate(session: OldSession): void;
+    readonly refused?: () => void;
   }): Promise<OpenedOwner> {
     const opened = OwnerPlace.open(this.#world, options);
     if (opened.kind === "owner") this.#place = opened.owner as OwnerPlace;

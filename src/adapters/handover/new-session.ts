@@ -10,6 +10,7 @@ import {
 } from "../../core/handover-frame.js";
 import { promote, settle } from "../../core/handover-journal.js";
 import { type NewEffect, type NewInput, type NewState, newStateFacts, newTable } from "../../core/handover-new.js";
+import type { UpgradeCause } from "../../core/upgrade-cause.js";
 import type {
   DialledOwner,
   DrainReport,
@@ -123,8 +124,8 @@ export class CandidateSession implements NewSession {
     for (const report of this.#reports.splice(0)) receive(...report);
   }
 
-  abort(reason: string): void {
-    this.#engine.feed("abort", { reason });
+  abort(reason: string, cause: UpgradeCause): void {
+    this.#engine.feed("abort", { reason, cause });
   }
 
   /** Whether to go on: not when it is over, or about to be. @throws Error: called out of order, a bug of the caller */
@@ -187,7 +188,7 @@ export class CandidateSession implements NewSession {
       case "send FINALIZE":
         return this.#send({ type: "FINALIZE" });
       case "send ABORT":
-        this.#engine.wire.sendLast({ type: "ABORT", reason: handoverText(this.#engine.reason) });
+        this.#engine.sayAbort();
         return undefined;
       case "admit":
         return this.#admit();
@@ -245,7 +246,7 @@ export class CandidateSession implements NewSession {
   #admit(): NewInput {
     const problem = makeRoomForFiles(this.#promised);
     if (problem === undefined) return "fits";
-    this.#engine.blame(problem);
+    this.#engine.blame(problem, "sockets");
     return "refused";
   }
 
@@ -282,7 +283,7 @@ export class CandidateSession implements NewSession {
       const attempt = this.#world.journal.read()?.attempt;
       const ours = attempt?.id === this.#attempt && attempt.nonce === this.#me.nonce;
       if (ours && (attempt.state === "committed" || attempt.state === "finalized")) return "won";
-      this.#engine.blame(attempt?.reason ?? "OLD had given up before it was read");
+      this.#engine.blame(attempt?.reason ?? "OLD had given up before it was read", "lost");
       return "lost";
     } catch {
       return "unavailable";
@@ -322,7 +323,7 @@ export class CandidateSession implements NewSession {
       return "seized";
     }
     close(fd);
-    this.#engine.blame(update.reason);
+    this.#engine.blame(update.reason, "journal");
     return "unavailable";
   }
 

@@ -13,6 +13,7 @@ import {
 } from "../../core/handover-frame.js";
 import { begin, commit, type JournalOwner, settle } from "../../core/handover-journal.js";
 import { type OldEffect, type OldInput, type OldState, oldStateFacts, oldTable } from "../../core/handover-old.js";
+import type { UpgradeCause } from "../../core/upgrade-cause.js";
 import type {
   ClaimReport,
   HandoverIdentity,
@@ -107,7 +108,7 @@ export class OwnerSession implements OldSession {
     this.#older = older === undefined ? {} : { older };
     const problem = this.#prepare(sockets);
     if (problem === undefined) this.#engine.feed("grant");
-    else this.abort(problem);
+    else this.abort(problem, "sockets");
     return this.#end === undefined ? { ok: true, value: undefined } : { ok: false, end: this.#end };
   }
 
@@ -118,7 +119,7 @@ export class OwnerSession implements OldSession {
       reason: handoverText(reason),
       msLeft: Math.max(0, Math.round(msLeft)),
     };
-    this.#engine.feed("busy", { reason });
+    this.#engine.feed("busy", { reason, cause: "busy" });
   }
 
   offer(blobs: readonly StateBlob[]): Promise<HandoverStep<ClaimReport, OldEnd>> {
@@ -126,8 +127,8 @@ export class OwnerSession implements OldSession {
     this.#blobs = blobs;
     const long = blobs.find(({ text }) => text.length > maxBlobText);
     if (long !== undefined)
-      this.abort(`state "${long.name}" has ${long.text.length} characters, at most ${maxBlobText} fit`);
-    else if (blobs.length > maxBlobs) this.abort(`there are ${blobs.length} states, at most ${maxBlobs} fit`);
+      this.abort(`state "${long.name}" has ${long.text.length} characters, at most ${maxBlobText} fit`, "other");
+    else if (blobs.length > maxBlobs) this.abort(`there are ${blobs.length} states, at most ${maxBlobs} fit`, "other");
     else this.#engine.feed("offer");
     return this.#offered.promise;
   }
@@ -157,12 +158,12 @@ export class OwnerSession implements OldSession {
   drained(report: DrainReport, older?: OlderNews): void {
     this.#report = report;
     this.#older = older === undefined ? {} : { older };
-    this.#engine.feed("drained", { reason: "the services have ended" });
+    this.#engine.feed("drained", { reason: "the services have ended", cause: "none" });
   }
 
-  abort(reason: string): void {
+  abort(reason: string, cause: UpgradeCause): void {
     this.#leaves ||= this.#isFresh;
-    this.#engine.feed("abort", { reason });
+    this.#engine.feed("abort", { reason, cause });
   }
 
   /** NEW has been heard not long ago. */
@@ -186,7 +187,8 @@ export class OwnerSession implements OldSession {
   }
 
   #ending(kind: OldEnd["kind"]): OldEnd {
-    return { kind, step: this.#engine.step, reason: this.#engine.reason, leaves: this.#leaves };
+    const { step, reason, cause } = this.#engine;
+    return { kind, step, reason, cause, leaves: this.#leaves };
   }
 
   /** What NEW says must fit what it was told. */
@@ -256,7 +258,7 @@ export class OwnerSession implements OldSession {
       case "send DRAINED":
         return this.#send({ type: "DRAINED", report: this.#report, ...this.#older });
       case "send ABORT":
-        this.#engine.wire.sendLast({ type: "ABORT", reason: handoverText(this.#engine.reason) });
+        this.#engine.sayAbort();
         return undefined;
       case "listen back":
         return this.#isFresh ? "heard" : undefined;
@@ -291,7 +293,7 @@ export class OwnerSession implements OldSession {
       return undefined;
     } catch (error) {
       // closed meanwhile
-      this.#engine.blame(`cannot offer the sockets: ${(error as Error).message}`);
+      this.#engine.blame(`cannot offer the sockets: ${(error as Error).message}`, "sockets");
       return "abort";
     }
   }
@@ -347,7 +349,7 @@ export class OwnerSession implements OldSession {
   }
 
   #told(update: JournalUpdate): OldInput {
-    if (update.kind !== "written") this.#engine.blame(update.reason);
+    if (update.kind !== "written") this.#engine.blame(update.reason, "journal");
     return update.kind;
   }
 

@@ -2,7 +2,7 @@ import { chmodSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
 import { appoint } from "../../core/handover-journal.js";
-import type { HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/ports.js";
+import type { Handover, HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { readable, type Watch, watch } from "../native/watch.js";
 import { openLockFile } from "./directory.js";
@@ -15,6 +15,8 @@ const mostStrangers = 8;
 const queueLength = 64;
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
 
+type OwnerOptions = Parameters<Handover["openOwner"]>[0];
+
 let sockets = 0;
 
 /** The owner's end of the upgrade directory: its lock, and its socket with whoever knocks. */
@@ -23,32 +25,26 @@ export class OwnerPlace implements Owner {
   readonly #world: HandoverWorld;
   readonly #me: HandoverIdentity;
   readonly #candidate: (session: OldSession) => void;
+  readonly #refused: () => void;
   readonly #sessions = new Set<OwnerSession>();
   readonly #scope = new AbortController();
   #listener = -1;
   #watch: Watch | undefined;
   #wanted = readable;
 
-  private constructor(
-    lockFd: number,
-    world: HandoverWorld,
-    me: HandoverIdentity,
-    candidate: (session: OldSession) => void,
-  ) {
+  private constructor(lockFd: number, world: HandoverWorld, { me, candidate, refused = () => {} }: OwnerOptions) {
     this.lockFd = lockFd;
     this.#world = world;
     this.#me = me;
     this.#candidate = candidate;
+    this.#refused = refused;
   }
 
   /**
    * Takes `lockFd` over.
    * @throws EntryError os: the journal or the socket cannot be made; the lock is then given up
    */
-  static open(
-    world: HandoverWorld,
-    options: { readonly me: HandoverIdentity; readonly lockFd?: number; candidate(session: OldSession): void },
-  ): OpenedOwner {
+  static open(world: HandoverWorld, options: OwnerOptions): OpenedOwner {
     const { flock, constants: c, close } = native();
     const lockFd = options.lockFd ?? openLockFile(world.directory);
     try {
@@ -56,7 +52,7 @@ export class OwnerPlace implements Owner {
         close(lockFd);
         return { kind: "held", journal: world.journal.read() };
       }
-      const place = new OwnerPlace(lockFd, world, options.me, options.candidate);
+      const place = new OwnerPlace(lockFd, world, options);
       // a lock that came from elsewhere is shared with whoever gave it: then it is the journal that says who owns
       if (!place.#appoint(options.lockFd === undefined)) {
         close(lockFd);
@@ -98,7 +94,7 @@ export class OwnerPlace implements Owner {
   close(): void {
     if (this.#scope.signal.aborted) return;
     this.#scope.abort();
-    for (const session of this.#sessions) if (!session.holdsLease) session.abort("the owner leaves");
+    for (const session of this.#sessions) if (!session.holdsLease) session.abort("the owner leaves", "stopped");
     this.#watch?.close();
     native().close(this.#listener);
     native().close(this.lockFd);
@@ -186,7 +182,11 @@ export class OwnerPlace implements Owner {
   /** One lease at a time. */
   #answer(session: OwnerSession): void {
     const other = [...this.#sessions].find((each) => each !== session && each.holdsLease);
-    if (other === undefined) this.#candidate(session);
-    else session.busy(`attempt ${other.peer.attempt} is under way`, other.msLeft, other.peer.release);
+    if (other === undefined) {
+      this.#candidate(session);
+      return;
+    }
+    this.#refused();
+    session.busy(`attempt ${other.peer.attempt} is under way`, other.msLeft, other.peer.release);
   }
 }

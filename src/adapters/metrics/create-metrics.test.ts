@@ -119,6 +119,7 @@ test("createMetrics has what became of upgrades, every reason from the start", a
   for (const [result, reason] of [
     ["completed", "none"],
     ["rolled-back", "service"],
+    ["busy", "busy"],
   ] as const)
     assert.equal(value(before, "upgrade_attempts_total", { result, reason }), 0);
   assert.equal(value(before, "handover_sockets"), 0);
@@ -128,6 +129,7 @@ test("createMetrics has what became of upgrades, every reason from the start", a
     attempt: "a",
     result: "completed",
     reason: "",
+    cause: "none",
     at: 3_000,
     seconds: 5,
     generation: 2,

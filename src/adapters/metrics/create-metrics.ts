@@ -1,12 +1,12 @@
 import { phases } from "../../core/phase.js";
 import { type Snapshot, serviceStateNames } from "../../core/snapshot.js";
+import { upgradeCauses } from "../../core/upgrade-cause.js";
 import { readiness } from "../../core/views.js";
 import type { EventTally } from "./event-tally.js";
 import { type MetricKey, type MetricRow, metricTable, prefix } from "./metric-table.js";
 import { addProcessMetrics, Counter, Gauge, Histogram, Registry } from "./prom-client.js";
 import { type RenderedMetrics, Renderer } from "./renderer.js";
 import { ServiceUsage } from "./service-usage.js";
-import { upgradeReasons } from "./upgrade-reason.js";
 
 export interface MetricsParts {
   readonly snapshot: () => Snapshot;
@@ -112,8 +112,8 @@ function collect(
   );
   count(
     metrics.upgradeAttempts,
-    upgradeReasons.map((reason) => {
-      const result = reason === "none" ? "completed" : "rolled-back";
+    upgradeCauses.map((reason) => {
+      const result = reason === "none" ? "completed" : reason === "busy" ? "busy" : "rolled-back";
       return [{ result, reason }, tally.upgrades.get(`${result} ${reason}`) ?? 0] as const;
     }),
   );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serviceView, snapshotOf } from "../../../test/integration/http/stage.js";
 import type { InstanceView, ServiceView, Snapshot } from "../../core/snapshot.js";
+import type { UpgradeCause } from "../../core/upgrade-cause.js";
 import { EventTally } from "./event-tally.js";
 
 function open(attached = true) {
@@ -80,18 +81,18 @@ test("EventTally measures the steps of upgrades and counts how they ended, once 
       ...(sockets === undefined ? {} : { sockets }),
     } as const,
   });
-  const outcome = (attempt: string, result: "completed" | "rolled-back", reason: string) => ({
-    lastUpgrade: { attempt, result, reason, at: 4_000, seconds: 3, generation: 1, warnings: [] },
+  const outcome = (attempt: string, result: "completed" | "rolled-back", cause: UpgradeCause) => ({
+    lastUpgrade: { attempt, result, reason: "in words", cause, at: 4_000, seconds: 3, generation: 1, warnings: [] },
   });
   // known from before this supervisor
-  show(outcome("z", "completed", ""));
-  show({ ...outcome("z", "completed", ""), ...step("LEASE", 1_000) });
+  show(outcome("z", "completed", "none"));
+  show({ ...outcome("z", "completed", "none"), ...step("LEASE", 1_000) });
   show(step("OFFER", 1_500));
   show(step("PREPARING", 2_000, 3));
   show(step("PREPARING", 2_000, 3));
-  show(outcome("a", "rolled-back", "NEW was silent for 5 s (preparing)"));
-  show(outcome("a", "rolled-back", "NEW was silent for 5 s (preparing)"));
-  show(outcome("b", "completed", ""));
+  show(outcome("a", "rolled-back", "lost"));
+  show(outcome("a", "rolled-back", "lost"));
+  show(outcome("b", "completed", "none"));
   assert.deepEqual(seen, [
     "upgrade LEASE 0.5",
     "upgrade OFFER 0.5",
@@ -99,6 +100,12 @@ test("EventTally measures the steps of upgrades and counts how they ended, once 
     "upgrade all 3",
     "upgrade all 3",
   ]);
-  assert.deepEqual(Object.fromEntries(tally.upgrades), { "rolled-back lost": 1, "completed none": 1 });
+  tally.upgradeRefused();
+  tally.upgradeRefused();
+  assert.deepEqual(Object.fromEntries(tally.upgrades), {
+    "rolled-back lost": 1,
+    "completed none": 1,
+    "busy busy": 2,
+  });
   assert.equal(tally.handoverSockets, 3);
 });

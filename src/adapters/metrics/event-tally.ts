@@ -1,6 +1,5 @@
 import type { InstanceView, ServiceView, Snapshot, Transition, UpgradeView } from "../../core/snapshot.js";
 import type { ResourceUsage, Sink } from "../../runtime/ports.js";
-import { upgradeReason } from "./upgrade-reason.js";
 
 /** Takes durations as they become known, in seconds. */
 export interface DurationObserver {
@@ -38,7 +37,7 @@ export class EventTally implements Sink {
   readonly transitions = new Map<string, number>();
   /** user and system time of processes that have ended, ms */
   readonly endedCpuMs = new Map<string, number>();
-  /** "RESULT REASON" -> times */
+  /** "RESULT CAUSE" -> times */
   readonly upgrades = new Map<string, number>();
   /** that went over in the last upgrade */
   handoverSockets = 0;
@@ -74,6 +73,11 @@ export class EventTally implements Sink {
     this.#tell((observer) => observer.stopped(service, killed ? "killed" : "exited", stopMs / 1000));
   }
 
+  /** One that ended as busy. */
+  upgradeRefused(): void {
+    this.upgrades.set("busy busy", (this.upgrades.get("busy busy") ?? 0) + 1);
+  }
+
   #lookAtUpgrade({ upgrade, lastUpgrade }: Snapshot): void {
     const before = this.#upgrade;
     const news = lastUpgrade !== undefined && lastUpgrade.attempt !== this.#attempt;
@@ -85,7 +89,7 @@ export class EventTally implements Sink {
     this.#upgrade = upgrade;
     this.handoverSockets = upgrade?.sockets ?? this.handoverSockets;
     if (news && this.#begun) {
-      const key = `${lastUpgrade.result} ${upgradeReason(lastUpgrade)}`;
+      const key = `${lastUpgrade.result} ${lastUpgrade.cause}`;
       this.upgrades.set(key, (this.upgrades.get(key) ?? 0) + 1);
       this.#tell((observer) => observer.upgraded("all", lastUpgrade.seconds));
     }

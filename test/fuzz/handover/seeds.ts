@@ -71,7 +71,7 @@ export const frameSeeds: readonly HandoverFrame[] = [
   { type: "FINALIZE" },
   { type: "PROGRESS", report },
   { type: "DRAINED", report },
-  { type: "ABORT", reason: "not now" },
+  { type: "ABORT", reason: "not now", cause: "stopped" },
 ];
 
 const owner = { nonce: "o", generation: 1, release: "r", build: "b", slot: "s", since: 1 };

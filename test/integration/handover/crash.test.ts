@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, test } from "node:test";
 import { systemClock } from "../../../src/adapters/clock/clock.js";
-import { endOf, isHeld, journalOf, oldAndNew, Peer, quick, reasonOf, removeProgram, sweep } from "./stage.js";
+import { causeOf, endOf, isHeld, journalOf, oldAndNew, Peer, quick, reasonOf, removeProgram, sweep } from "./stage.js";
 
 afterEach(sweep);
 after(removeProgram);
@@ -109,6 +109,7 @@ test("a NEW that aborts in probation gives back, and both say why", async () => 
   const [old, candidate] = await Promise.all([stage.old.at("ended"), stage.new.at("ended")]);
   assert.deepEqual([endOf(old), endOf(candidate)], ["failed", "failed"]);
   assert.match(reasonOf(old), /not wanted by the test/);
+  assert.equal(causeOf(old), "unready");
   assert.equal(journalOf(stage.directory).owner.nonce, "first");
 });
 

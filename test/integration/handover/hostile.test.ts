@@ -112,7 +112,7 @@ test("garbage, silence and half a frame are closed within their deadlines and le
         facts: { ...facts, nonce: "first" },
       }),
     ],
-    [encodeHandoverFrame({ type: "ABORT", reason: "no" })],
+    [encodeHandoverFrame({ type: "ABORT", reason: "no", cause: "other" })],
   ];
   await Promise.all(odd.map(async (chunks) => closed(await knock(directory, ...chunks))));
   await eventually(() => descriptorsOf(old) === before);

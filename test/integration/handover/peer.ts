@@ -167,7 +167,7 @@ async function take(): Promise<void> {
   if (how === "committed") {
     session.owned();
     await reach("owned");
-    if (options.abortAt === "owned") session.abort("not wanted by the test");
+    if (options.abortAt === "owned") session.abort("not wanted by the test", "unready");
     const probation = await session.probation();
     if (!probation.ok) {
       addon.close(lockFd);

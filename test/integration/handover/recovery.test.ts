@@ -120,7 +120,7 @@ test("recover decides for whoever comes first after COMMIT, and tells the other"
     assert.equal(both.handover.recover(who("third"), "restarted"), "superseded");
     both.owner.close();
     // the sessions find out by themselves
-    both.old.abort("the supervisor was restarted");
+    both.old.abort("the supervisor was restarted", "other");
     assert.equal((await both.old.ended).kind, first === "old" ? "failed" : "superseded");
     both.old.drained({ drained: 0, cut: 0, killed: 0, open: 0, seconds: 0 });
     assert.equal((await both.new.ended).kind, first === "old" ? "failed" : "done");
@@ -132,14 +132,14 @@ test("recover ends an attempt that is still transferring, for OLD", async () => 
   assert.equal(both.handover.recover(who("new"), "restarted"), "failed");
   assert.equal(both.handover.recover(who("old"), "restarted"), "owner");
   assert.equal(both.handover.journal()?.attempt?.state, "failed");
-  both.old.abort("over");
+  both.old.abort("over", "other");
   await both.new.ended;
   both.owner.close();
 });
 
 test("openOwner takes the lock that an earlier supervisor left with the init", async () => {
   const both = await claimed();
-  both.old.abort("over");
+  both.old.abort("over", "other");
   await both.new.ended;
   const kept = addon.dup(both.owner.lockFd);
   both.owner.close();
@@ -157,7 +157,7 @@ test("openOwner takes the lock that an earlier supervisor left with the init", a
 test("a decision waits while another stands still with the journal's lock, and is made as soon as it goes on", async () => {
   const both = await onProbation({ decideMs: 5_000 });
   const lock = holdJournal(both.directory);
-  both.new.abort("not healthy");
+  both.new.abort("not healthy", "other");
   const ended = both.old.ended;
   assert.equal(await Promise.race([ended, systemClock.until(systemClock.now() + 200)]), undefined);
   addon.close(lock);
@@ -170,7 +170,7 @@ test("a decision waits while another stands still with the journal's lock, and i
 test("a decision that cannot be made within its time is told as undecided", async () => {
   const both = await onProbation({ decideMs: 100 });
   holdJournal(both.directory);
-  both.new.abort("not healthy");
+  both.new.abort("not healthy", "other");
   const end = await both.old.ended;
   assert.deepEqual([end.kind, end.step], ["undecided", "probation"]);
   assert.match(end.reason, /not healthy/);
@@ -182,8 +182,8 @@ test("sessions leave no descriptor behind, however they end", async () => {
   const before = openDescriptors();
   for (const end of ["old", "new", "finalize"] as const) {
     const both = await onProbation();
-    if (end === "old") both.old.abort("no");
-    if (end === "new") both.new.abort("no");
+    if (end === "old") both.old.abort("no", "other");
+    if (end === "new") both.new.abort("no", "other");
     if (end === "finalize") {
       assert.ok((await both.old.finalize()).ok);
       both.old.drained({ drained: 0, cut: 0, killed: 0, open: 0, seconds: 0 });
@@ -200,7 +200,7 @@ test("a call out of order is a bug of the caller, and a call after the end is an
   const both = await claimed();
   assert.throws(() => both.old.commit(1), /commit came in state preparing/);
   assert.throws(() => both.new.owned(), /owned came in state preparing/);
-  both.old.abort("enough");
+  both.old.abort("enough", "other");
   const end = await both.old.ended;
   assert.deepEqual(await both.old.ready(), { ok: false, end });
   assert.deepEqual(await both.old.commit(1), { ok: false, end });

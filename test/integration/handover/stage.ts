@@ -128,6 +128,10 @@ export function reasonOf(message: PeerMessage): string {
   return (message.end as { reason: string }).reason;
 }
 
+export function causeOf(message: PeerMessage): string {
+  return (message.end as { cause: string }).cause;
+}
+
 export async function sweep(): Promise<void> {
   const all = [...running];
   for (const child of all) child.kill("SIGKILL");

@@ -74,6 +74,7 @@ export class FakeControl implements Control {
       attempt: "a1",
       result: "completed",
       reason: "",
+      cause: "none",
       at: 1,
       seconds: 1,
       generation: 2,

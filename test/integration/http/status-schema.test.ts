@@ -100,6 +100,7 @@ const lastUpgrade: Required<UpgradeOutcome> = {
   attempt: "a0",
   result: "rolled-back",
   reason: "not ready",
+  cause: "unready",
   at: 1,
   seconds: 2.5,
   generation: 1,

@@ -138,6 +138,7 @@ test("the page shows both generations while one takes over, and how an upgrade e
       attempt,
       result: "rolled-back",
       reason,
+      cause: "unready",
       at: now,
       seconds: 2.5,
       generation: 1,
@@ -171,6 +172,7 @@ test("the page shows both generations while one takes over, and how an upgrade e
       attempt,
       result: "completed",
       reason: "",
+      cause: "none",
       at: now,
       seconds: 61,
       generation: 2,
@@ -315,7 +317,7 @@ test("nothing that a service, a probe or a client says becomes markup", options,
   const upgrade = { attempt: evil, role: "old", step: evil, since: 0, peer } as const;
   const draining = [{ ...peer, generation: 3 }];
   const ended = { attempt: evil, at: 0, seconds: 1, generation: 1 } as const;
-  const lastUpgrade = { ...ended, result: "rolled-back", reason: evil, warnings: [evil] } as const;
+  const lastUpgrade = { ...ended, result: "rolled-back", reason: evil, cause: "other", warnings: [evil] } as const;
   await show(
     snapshotOf([{ ...service, instances }], {
       release: evil,

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { UpgradeCause } from "../../../src/core/upgrade-cause.js";
 import { childrenOf, eventually, program } from "../harness.js";
 import { ask, load, Upgradable } from "./stage.js";
 
@@ -65,23 +66,32 @@ test("pingora-entry upgrade can be repeated, and leaves nothing behind in the in
   await eventually(() => fds() <= before, { what: "no more descriptors than before" });
 });
 
-const failures: Readonly<Record<string, { readonly next: string; readonly reason: RegExp }>> = {
+const failures: Readonly<
+  Record<string, { readonly next: string; readonly reason: RegExp; readonly cause: UpgradeCause }>
+> = {
   "dies at once": {
     next: generation(2, "", ', "100000", "10"').replace("readinessProbe:", "restart: never\n    readinessProbe:"),
     reason: /web failed|Failed/,
+    cause: "service",
   },
   "is never ready": {
     next: generation(2, "", ', "100000"').replace("bootSeconds: 10", "bootSeconds: 1"),
     reason: /NEW: not ready within 1 s: service\/web: Starting/,
+    cause: "unready",
   },
-  "has a wrong configuration": { next: `servicez: {}\n`, reason: /unknown key; did you mean "services"/ },
+  "has a wrong configuration": {
+    next: `servicez: {}\n`,
+    reason: /unknown key; did you mean "services"/,
+    cause: "check",
+  },
   "names a program that is not there": {
     next: generation(2).replace("{{web}}", "/nowhere/program"),
     reason: /not found/,
+    cause: "service",
   },
 };
 
-for (const [what, { next, reason }] of Object.entries(failures)) {
+for (const [what, { next, reason, cause }] of Object.entries(failures)) {
   test(`pingora-entry upgrade is rolled back when the new generation ${what}`, async () => {
     await using stage = await Upgradable.start(generation(1).replace("bootSeconds: 10", "bootSeconds: 3"));
     await stage.server.phase("Running");
@@ -91,6 +101,9 @@ for (const [what, { next, reason }] of Object.entries(failures)) {
     assert.match(err, reason);
     const status = await stage.server.phase("Running");
     assert.equal(status.generation, 1);
+    assert.equal(status.lastUpgrade?.cause, cause);
+    const { body } = await stage.server.ask("/metrics");
+    assert.ok(body.includes(`upgrade_attempts_total{result="rolled-back",reason="${cause}"} 1\n`), body);
     assert.equal((await stage.server.ask("/readyz")).status, 200);
     await eventually(() => childrenOf(stage.server.initPid()).length === 2, {
       what: "nothing left of the new generation",
@@ -149,11 +162,13 @@ test("what a new generation has accepted is answered, also when the upgrade is r
 test("pingora-entry upgrade is busy while another one is under way, or waits for it", async () => {
   await using stage = await Upgradable.start(generation(1));
   await stage.server.phase("Running");
-  const first = stage.upgrade(generation(2));
+  const first = stage.upgrade(generation(2, "", ', "1000"'));
   await stage.step("old", "LEASE");
   const second = await stage.upgrade(generation(3));
   assert.equal(second.code, 75, second.err);
   assert.match(second.err, /another upgrade is under way|on probation|not in Running/);
+  const { body } = await stage.server.ask("/metrics");
+  assert.match(body, /upgrade_attempts_total\{result="busy",reason="busy"\} 1\n/);
   assert.equal((await first).code, 0);
   const third = stage.upgrade(generation(4), "--wait");
   assert.equal((await third).code, 0);
