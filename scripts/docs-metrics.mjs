@@ -43,7 +43,7 @@ detached itself from them. Services that run inside a Node program (library) hav
 
 The metrics of upgrades are those of the generation that answers: after one that was completed, the new one's, which has counted it; after one that was rolled back, the old one's. Its other counters begin at 0.
 What was refused as busy (\`result="busy"\`: an order, or a candidate of another container) is counted by the generation that refused it, and is in no histogram; an order that waits is none until it gives up. \`step\` is one of those of [an upgrade](../upgrade.md#how-it-goes), from LEASE on (the old generation) or OFFER (the new one), or \`all\`;
-a step that takes no time may be missing. \`reason\` is \`lastUpgrade.cause\` of \`pingora-entry status --json\`: a new generation whose \`check\` failed, that did not \`start\`, of which a \`service\` failed, that was not (or did not stay) ready (\`unready\`); \`sockets\` that cannot go over;
+a step that takes no time may be missing. \`reason\` is \`lastUpgrade.cause\` of \`pingora-entry status --json\`: a new generation whose \`check\` failed, that did not \`start\`, of which a \`listener\` could not be bound or a \`service\` failed, that was not (or did not stay) ready (\`unready\`); \`sockets\` that cannot go over;
 a side that was \`lost\` or silent, or was \`stopped\`; a \`journal\` that could not be written; two releases that do not understand each other (\`protocol\`).
 
 ## The supervisor itself

@@ -177,10 +177,10 @@ function exitText({ code, signal }: NonNullable<InstanceView["lastExit"]>): stri
 
 function listenerLines({ listeners }: Snapshot, { colours, width }: StatusLook): string[] {
   const head = ["LISTENER", "ADDRESS", "SERVICES"].map((text): Cell => ({ text, colour: "dim" }));
-  const rows = listeners.map(({ name, address, services }) => [
+  const rows = listeners.map(({ name, address, services, waits }) => [
     { text: name },
     { text: address },
-    { text: services.join(", ") },
+    waits === undefined ? { text: services.join(", ") } : { text: `not open: ${waits}`, colour: "red" as const },
   ]);
   return table([head, ...rows], colours, width);
 }

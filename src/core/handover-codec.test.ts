@@ -47,7 +47,7 @@ const frames: { readonly [Type in HandoverFrame["type"]]: HandoverFrame & { type
   BATCH: { type: "BATCH", batch: 1 },
   CLAIM: { type: "CLAIM", taken: 1, unknown: [0], missing: ["x"] },
   STATE: { type: "STATE", index: 1, count: 1, blob: { name: "n", schema: "s", critical: true, text: "\u0000é😀" } },
-  PREPARING: { type: "PREPARING" },
+  PREPARING: { type: "PREPARING", waits: "for an address" },
   ALIVE: { type: "ALIVE" },
   READY: { type: "READY" },
   COMMIT: { type: "COMMIT" },
@@ -97,7 +97,7 @@ test("decodeHandoverFrame refuses a frame in which a field is missing, of anothe
   for (const type of handoverFrameTypes) {
     const frame = JSON.parse(new TextDecoder().decode(encodeHandoverFrame(frames[type]).subarray(4)));
     for (const field of Object.keys(frame)) {
-      if (["unknown", "missing", "blob", "cause", "older"].includes(field)) continue;
+      if (["unknown", "missing", "blob", "cause", "older", "waits"].includes(field)) continue;
       assert.throws(() => decodeHandoverFrame(bytesOf({ ...frame, [field]: undefined })), HandoverFrameError, field);
     }
     for (const field of Object.keys(frame))

@@ -113,7 +113,10 @@ const readers: { readonly [Type in HandoverFrameType]: (fields: Fields) => Hando
     count: integer(fields, "count", maxBlobs),
     ...(fields.blob === undefined ? {} : { blob: readBlob(asFields(fields.blob, "blob")) }),
   }),
-  PREPARING: () => ({ type: "PREPARING" }),
+  PREPARING: (fields) => ({
+    type: "PREPARING",
+    ...(fields.waits === undefined ? {} : { waits: text(fields, "waits") }),
+  }),
   ALIVE: () => ({ type: "ALIVE" }),
   READY: () => ({ type: "READY" }),
   COMMIT: () => ({ type: "COMMIT" }),

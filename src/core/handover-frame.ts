@@ -125,7 +125,8 @@ export type HandoverFrame =
     }
   /** `index` counts from 1 to `count`; nothing to tell is `count` 0, `index` 0 and no blob */
   | { readonly type: "STATE"; readonly index: number; readonly count: number; readonly blob?: StateBlob }
-  | { readonly type: "PREPARING" }
+  /** `waits`: what holds NEW up */
+  | { readonly type: "PREPARING"; readonly waits?: string }
   | { readonly type: "ALIVE" }
   | { readonly type: "READY" }
   | { readonly type: "COMMIT" }

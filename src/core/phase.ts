@@ -54,7 +54,8 @@ export interface PhaseFacts {
 export const phaseFacts: Readonly<Record<Phase, PhaseFacts>> = {
   Setup: { meaning: "created with a valid plan; signals are caught", ready: "no", live: true },
   Bootstrap: {
-    meaning: "binding or receiving the listening sockets, opening the control socket",
+    meaning:
+      "binding or receiving the listening sockets, opening the control socket; endpoints answer when an address has to be tried again",
     ready: "no",
     live: true,
   },

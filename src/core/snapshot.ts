@@ -69,6 +69,8 @@ export interface ListenerView {
   /** "tcp 0.0.0.0:8080", "unix /run/app.sock" */
   readonly address: string;
   readonly services: readonly string[];
+  /** not open yet: who has its address */
+  readonly waits?: string;
 }
 
 export interface StopWaveView {

@@ -10,6 +10,8 @@ export const upgradeCauses = [
   "start",
   /** the sockets cannot go over: too many, or of a kind that the other side does not take */
   "sockets",
+  /** a listener that is only in the new one could not be bound */
+  "listener",
   /** a service of the new generation failed */
   "service",
   /** it was not ready in time, or did not stay so */

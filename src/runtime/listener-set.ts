@@ -3,6 +3,13 @@ import type { ListenerSpec, Plan } from "../core/plan.js";
 import type { ListenerView } from "../core/snapshot.js";
 import type { BoundListener, Init, Log, Sockets } from "./ports.js";
 
+/** Told what becomes of single listeners while others are still tried. */
+export interface ListenerWatch {
+  opened(name: string, listener: BoundListener): void;
+  /** its address is in use: it is tried again */
+  waits(name: string, problem: string): void;
+}
+
 export const heldName = (name: string): string => `listener:${name}`;
 
 /**
@@ -15,6 +22,7 @@ export async function openListeners(
   parts: { readonly init: Init; readonly sockets: Sockets; readonly log: Log },
   signal: AbortSignal,
   inherited: ReadonlyMap<string, number> = new Map(),
+  watch: ListenerWatch = { opened() {}, waits() {} },
 ): Promise<Map<string, BoundListener>> {
   const { init, sockets, log } = parts;
   // the first that cannot be had decides: nobody is to wait for the others' further tries
@@ -27,20 +35,27 @@ export async function openListeners(
     held = turn.catch(() => {});
     return turn;
   };
+  const bind = (spec: ListenerSpec) => sockets.bind(spec, either, (problem) => watch.waits(spec.name, problem));
   const open = async (spec: ListenerSpec): Promise<BoundListener> => {
     const fd = init.recovered.held.get(heldName(spec.name));
     if (fd !== undefined) return sockets.adopt(spec, fd);
     const taken = inherited.get(spec.name);
-    const bound = taken === undefined ? await sockets.bind(spec, either) : sockets.adopt(spec, taken);
+    const bound = taken === undefined ? await bind(spec) : sockets.adopt(spec, taken);
     await hold(spec.name, bound.fd);
     return bound;
   };
   const results = await Promise.allSettled(
     specs.map((spec) =>
-      open(spec).catch((error: unknown) => {
-        decided.abort();
-        throw error;
-      }),
+      open(spec).then(
+        (listener) => {
+          watch.opened(spec.name, listener);
+          return listener;
+        },
+        (error: unknown) => {
+          decided.abort();
+          throw error;
+        },
+      ),
     ),
   );
   const bound = new Map<string, BoundListener>();
@@ -69,12 +84,20 @@ export async function openListeners(
 }
 
 /** The configured listeners as operators see them; those of the endpoints are not among them. */
-export function listenerViews(plan: Plan, bound: ReadonlyMap<string, BoundListener>): ListenerView[] {
-  return plan.listeners.map((spec) => ({
-    name: spec.name,
-    address: addressText(spec, bound.get(spec.name)),
-    services: plan.services.filter(({ listeners }) => listeners.includes(spec.name)).map(({ name }) => name),
-  }));
+export function listenerViews(
+  plan: Plan,
+  bound: ReadonlyMap<string, BoundListener>,
+  waits: ReadonlyMap<string, string> = new Map(),
+): ListenerView[] {
+  return plan.listeners.map((spec) => {
+    const problem = waits.get(spec.name);
+    return {
+      name: spec.name,
+      address: addressText(spec, bound.get(spec.name)),
+      services: plan.services.filter(({ listeners }) => listeners.includes(spec.name)).map(({ name }) => name),
+      ...(problem === undefined ? {} : { waits: problem }),
+    };
+  });
 }
 
 function addressText({ address }: ListenerSpec, bound: BoundListener | undefined): string {

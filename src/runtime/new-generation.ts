@@ -1,3 +1,4 @@
+import { EntryError } from "../core/entry-error.js";
 import type { DrainReport } from "../core/handover-frame.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
@@ -48,6 +49,8 @@ export class NewGeneration {
   readonly #old: GenerationView;
   readonly #began: number;
   #sockets: number | undefined;
+  /** when its required services must be ready: sooner than the old generation gives up */
+  #readyBy = 0;
   /** the old generation has let go for good */
   settled = false;
 
@@ -81,7 +84,32 @@ export class NewGeneration {
     this.#sockets = taken.size;
     this.#enter("CLAIM", `${taken.size} taken, ${extra.length} to be bound`);
     this.#enter("PREPARING", "services start");
+    this.#readyBy = this.#late();
     return new Map([...taken].map(([name, { fd }]) => [name, fd]));
+  }
+
+  /** Opens the listeners that did not come over. The old generation is told what holds that up, and why it failed. */
+  async binding(signal: AbortSignal, open: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { session, clock, whyStopping } = this.#parts;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const stopped = () => this.#giveUp(whyStopping());
+    signal.addEventListener("abort", stopped, { once: true });
+    void clock.until(this.#readyBy, either).then(() => over.abort());
+    void session.ended.then(() => over.abort());
+    try {
+      await open(either);
+    } catch (error) {
+      if (!signal.aborted) this.#giveUp({ reason: problemsOf(error), cause: "listener" });
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stopped);
+      over.abort();
+    }
+  }
+
+  waits(text: string): void {
+    this.#parts.session.waits(text);
   }
 
   /** From the services' start to OWNED. Posted is what the phase ends with. */
@@ -90,7 +118,7 @@ export class NewGeneration {
     const stopped = () => this.#giveUp(this.#parts.whyStopping());
     signal.addEventListener("abort", stopped, { once: true });
     try {
-      const ended = await this.#servicesReady(signal);
+      const ended = await this.#servicesReady(signal, this.#readyBy);
       if (ended !== undefined) return failure(ended);
       this.#enter("READY", "required services are ready");
       const promoted = await session.ready();
@@ -113,7 +141,7 @@ export class NewGeneration {
         await services.allReady(signal);
         return { event: "ServicesReady", cause: "took the place of a generation that is gone" };
       }
-      const lost = await this.#servicesReady(signal);
+      const lost = await this.#servicesReady(signal, this.#late());
       if (lost?.kind === "failed") return failure(lost);
       session.owned();
       void this.#prove();
@@ -123,11 +151,15 @@ export class NewGeneration {
     }
   }
 
+  #late(): number {
+    const { clock, bootMs } = this.#parts;
+    return clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
+  }
+
   /** Undefined when they are; else how it ended, which may be that they took too long. */
-  async #servicesReady(signal: AbortSignal): Promise<NewEnd | undefined> {
+  async #servicesReady(signal: AbortSignal, late: number): Promise<NewEnd | undefined> {
     const { session, services, clock, bootMs, snapshot } = this.#parts;
     const over = new AbortController();
-    const late = clock.now() + bootMs - Math.min(soonerMs, bootMs / 10);
     void clock.until(late, AbortSignal.any([signal, over.signal])).then(() => {
       if (!signal.aborted && !over.signal.aborted)
         this.#giveUp({
@@ -196,6 +228,11 @@ export class NewGeneration {
       peer: this.#old,
     });
   }
+}
+
+function problemsOf(error: unknown): string {
+  if (!(error instanceof EntryError)) return `a bug: ${String(error)}`;
+  return error.problems.length === 0 ? error.message : error.problems.map(({ message }) => message).join("; ");
 }
 
 function drainText({ drained, cut, killed, seconds }: DrainReport): string {

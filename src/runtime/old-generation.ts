@@ -190,6 +190,10 @@ export class OldGeneration {
     const granted = session.grant(sockets, this.#parts.older());
     if (!granted.ok) return granted.end;
     this.#enter(attempt, "OFFER", `${count(sockets.length, "socket")}`);
+    session.onWaits((text) => {
+      log.info(`upgrade: PREPARING: the new generation waits: ${text}`, { step: "PREPARING", side: "old" });
+      for (const listener of this.#listeners) listener("PREPARING", `it waits: ${text}`);
+    });
     const offered = await session.offer([]);
     if (!offered.ok) return offered.end;
     const { taken, unknown, missing } = offered.value;

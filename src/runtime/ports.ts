@@ -183,9 +183,10 @@ export interface BoundListener {
 export interface Sockets {
   /**
    * Binds and listens outside libuv: CLOEXEC, and O_NONBLOCK only as nginx needs it. Retries an address in use; replaces a stale unix path, never a live one.
-   * @throws EntryError os, naming the holder where /proc tells
+   * `inUse` is told once that it has to be tried again, and who has the address where /proc tells.
+   * @throws EntryError os, naming the holder
    */
-  bind(spec: ListenerSpec, signal: AbortSignal): Promise<BoundListener>;
+  bind(spec: ListenerSpec, signal: AbortSignal, inUse?: (problem: string) => void): Promise<BoundListener>;
   /** wraps a socket that an earlier supervisor bound; throws EntryError when it is not what `spec` says */
   adopt(spec: ListenerSpec, fd: number): BoundListener;
   /**
@@ -402,6 +403,8 @@ export interface OldSession {
   busy(reason: string, msLeft: number): void;
   /** sends the sockets, in batches; resolves when NEW has claimed, which gets the blobs then */
   offer(blobs: readonly StateBlob[]): Promise<HandoverStep<ClaimReport, OldEnd>>;
+  /** NEW says what holds it up; asked for before `offer` */
+  onWaits(receive: (text: string) => void): void;
   /** resolves when NEW says READY */
   ready(): Promise<HandoverStep<void, OldEnd>>;
   /**
@@ -450,6 +453,8 @@ export interface NewSession {
   readonly older: OlderNews | undefined;
   /** Names of the sockets that are taken: their fds are the caller's from now on, all others are closed and reported. Resolves with OLD's state. */
   claim(taken: ReadonlySet<string>, missing: readonly string[]): Promise<HandoverStep<readonly StateBlob[], NewEnd>>;
+  /** What holds this generation up, for OLD to tell; "": nothing any more. */
+  waits(text: string): void;
   /** The required services are ready. Resolves at COMMIT, or when this generation was promoted because the old one is gone. */
   ready(): Promise<HandoverStep<Promotion, NewEnd>>;
   /** The lock is held, this generation does what an owner does. Only after `ready` resolved with `committed`. */

@@ -22,7 +22,6 @@ import { stopEvent } from "./stop-request.js";
 import { Succession } from "./succession.js";
 
 const upgrading: readonly Phase[] = ["GracefulUpgradeTransferringFds", "GracefulUpgradeCloseTimeout"];
-const _noSockets: ReadonlyMap<string, number> = new Map();
 
 /** One life of a server: the phases, and what each of them does. */
 export class ServerRun {
@@ -141,9 +140,16 @@ export class ServerRun {
       snapshot: () => this.store.snapshot,
       subscribe: (sink) => this.store.subscribe(sink),
       prestop: (signal) => this.#shutdown.prestop(signal),
-      ...serviceControl(this.#services, () => this.#shutdown.record !== undefined, this.#shutdown.request.hurry),
+      ...serviceControl(this.#services, () => this.#refusal, this.#shutdown.request.hurry),
       upgrade: (order, report, signal) => this.#succession.order(order, report, signal),
     };
+  }
+
+  /** Why no service may be started or stopped by itself now. */
+  get #refusal(): string | undefined {
+    const { phase } = this.store.snapshot;
+    if (this.#shutdown.record !== undefined) return "the server is stopping";
+    return phase === "Setup" || phase === "Bootstrap" ? "the listeners are not open yet" : undefined;
   }
 
   /** Another generation owns what this one had. */
@@ -192,7 +198,7 @@ export class ServerRun {
       const specs = [...this.#parts.plan.listeners, ...this.#parts.adminListeners];
       const inherited = await this.#succession.claim(specs);
       if ("event" in inherited) return inherited;
-      await this.#openListeners(scope, inherited);
+      await this.#succession.binding(scope.signal, (signal) => this.#openListeners({ signal }, inherited));
       return { event: "BootstrapDone", cause: "sockets are open" };
     },
     BootstrapComplete: async (scope) => {
@@ -219,9 +225,37 @@ export class ServerRun {
 
   async #openListeners(scope: Pick<Scope, "signal">, inherited?: ReadonlyMap<string, number>): Promise<void> {
     const specs = [...this.#parts.plan.listeners, ...this.#parts.adminListeners];
-    const bound = await openListeners(specs, this.#parts, scope.signal, inherited);
-    for (const [name, listener] of bound) this.#listeners.set(name, listener);
+    const waits = new Map<string, string>();
+    const tell = (): void => {
+      this.store.set({ listeners: listenerViews(this.#parts.plan, this.#listeners, waits) });
+      this.#succession.waits([...waits].map(([name, problem]) => `listener "${name}": ${problem}`).join("; "));
+      if (waits.size > 0) this.#serveEarly();
+    };
+    const watch = {
+      opened: (name: string, listener: BoundListener) => {
+        this.#listeners.set(name, listener);
+        if (waits.delete(name) || waits.size > 0) tell();
+      },
+      waits: (name: string, problem: string) => {
+        waits.set(name, problem);
+        tell();
+      },
+    };
+    try {
+      await openListeners(specs, this.#parts, scope.signal, inherited, watch);
+    } catch (error) {
+      // they have been closed again
+      this.#listeners.clear();
+      throw error;
+    }
     this.store.set({ listeners: listenerViews(this.#parts.plan, this.#listeners) });
+  }
+
+  /** Who has to wait for an address is asked why, unless the endpoints are another generation's. */
+  #serveEarly(): void {
+    const { adminListeners, upgrade } = this.#parts;
+    if (upgrade?.session === undefined && adminListeners.every(({ name }) => this.#listeners.has(name)))
+      this.#endpoints.open();
   }
 
   #drainReport(): DrainReport {

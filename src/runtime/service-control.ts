@@ -4,11 +4,16 @@ import type { ServiceSet } from "./service-set.js";
 
 type ServiceControl = Pick<Control, "startService" | "stopService" | "restartService" | "signalService">;
 
-/** What an operator may do to single services; refused while the server stops. `gone` aborts when nobody can wait any longer. */
-export function serviceControl(services: ServiceSet, stopping: () => boolean, gone: AbortSignal): ServiceControl {
+/** What an operator may do to single services; `refusal`: why not now. `gone` aborts when nobody can wait any longer. */
+export function serviceControl(
+  services: ServiceSet,
+  refusal: () => string | undefined,
+  gone: AbortSignal,
+): ServiceControl {
   const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
     if (services.find(name) === undefined) throw unknownService(name, services);
-    if (stopping()) throw new EntryError("failed", `cannot ${action} "${name}": the server is stopping`);
+    const why = refusal();
+    if (why !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": ${why}`);
     const view = await services.operate(name, action, gone);
     const reached =
       action === "stop"

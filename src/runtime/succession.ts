@@ -132,6 +132,16 @@ export class Succession {
     return "event" in inherited ? this.#succeeded(inherited) : inherited;
   }
 
+  /** Opens what did not come over; when that fails, whoever has sockets lent to this generation hears why. */
+  binding(signal: AbortSignal, open: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    return this.#ours?.binding(signal, open) ?? open(signal);
+  }
+
+  /** What holds this generation up; "": nothing any more. */
+  waits(text: string): void {
+    this.#ours?.waits(text);
+  }
+
   /** From the services' start to Running; undefined: there is nobody whose place could be taken. */
   takeOver(signal: AbortSignal): Promise<Posted> | undefined {
     return this.#ours?.takeOver(signal)?.then((posted) => this.#succeeded(posted));

@@ -215,6 +215,15 @@ export class Upgrades {
     return sockets;
   }
 
+  /** Opens what did not come from the old generation; undefined: there is none. */
+  binding(signal: AbortSignal, open: (signal: AbortSignal) => Promise<void>): Promise<void> | undefined {
+    return this.#new?.binding(signal, open);
+  }
+
+  waits(text: string): void {
+    this.#new?.waits(text);
+  }
+
   /** A successor's way from its services' start to Running. */
   takeOver(signal: AbortSignal): Promise<Posted> | undefined {
     return this.#new?.takeOver(signal);

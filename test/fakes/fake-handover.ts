@@ -229,6 +229,8 @@ export class FakeOldSession implements OldSession {
     return this.#steps.finalize.promise;
   }
 
+  onWaits(): void {}
+
   progress(report: DrainReport, older?: OlderNews): void {
     this.#pair.new.report(report, false, older);
   }
@@ -297,6 +299,8 @@ export class FakeNewSession implements NewSession {
     }));
     return this.#sockets;
   }
+
+  waits(): void {}
 
   claim(taken: ReadonlySet<string>, missing: readonly string[]): Promise<HandoverStep<readonly StateBlob[], NewEnd>> {
     const left = this.sockets.filter(({ name }) => !taken.has(name));

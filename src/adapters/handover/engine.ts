@@ -1,7 +1,7 @@
 import { type HandoverFrame, handoverFrameTypes, handoverText } from "../../core/handover-frame.js";
 import { causeOf, type StateFacts, type Table } from "../../core/handover-machine.js";
 import type { HandoverTimes } from "../../core/handover-times.js";
-import type { UpgradeCause } from "../../core/upgrade-cause.js";
+import type { UpgradeCause, UpgradeEnd } from "../../core/upgrade-cause.js";
 import type { Clock } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { Wire } from "./wire.js";
@@ -25,6 +25,12 @@ export interface Side<State extends string, Input extends string, Effect extends
   readonly peer: string;
   /** Looks at a frame before the table does: an input instead of its type, or why it cannot be. */
   screen(frame: HandoverFrame, fds: readonly number[]): { readonly garbage: string } | undefined;
+  /** Told of every frame, also of those that change nothing. */
+  heard?(frame: HandoverFrame): void;
+  /** The heartbeat of this type, when there is more to say than that this side lives. */
+  beat?(type: HandoverFrame["type"]): HandoverFrame | undefined;
+  /** What the other side has said that it waits for: why it may be late. */
+  held?(): UpgradeEnd | undefined;
   /** Does it; the outcome, if it has one, is the next input. Descriptors of the occurrence that it keeps are taken out of `fds`. */
   perform(effect: Effect, what: { frame: HandoverFrame | undefined; fds: number[] }): Input | undefined;
 }
@@ -127,6 +133,7 @@ export class Engine<State extends string, Input extends string, Effect extends s
 
   #frame(frame: HandoverFrame, fds: readonly number[]): void {
     this.#heard = this.#clock.now();
+    this.#side.heard?.(frame);
     this.feed(frame.type, { frame, fds });
   }
 
@@ -212,8 +219,10 @@ export class Engine<State extends string, Input extends string, Effect extends s
     void this.#clock.until(this.#deadline, signal).then(() => {
       // it may be we who stood still, with the answer in the socket
       if (!signal.aborted) this.#wire.drain();
-      if (!signal.aborted)
-        this.feed("timeout", { reason: `${peer} did not go on within ${ms / 1000} s (${this.#state})` });
+      if (signal.aborted) return;
+      const reason = `${peer} did not go on within ${ms / 1000} s (${this.#state})`;
+      const held = this.#side.held?.();
+      this.feed("timeout", held === undefined ? { reason } : { ...held, reason: `${reason}: ${held.reason}` });
     });
   }
 
@@ -234,7 +243,7 @@ export class Engine<State extends string, Input extends string, Effect extends s
   async #beat(frame: HandoverFrame, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       // one that does not read needs no more of them
-      if (this.#wire.backlog === 0) this.#wire.send(frame);
+      if (this.#wire.backlog === 0) this.#wire.send(this.#side.beat?.(frame.type) ?? frame);
       await this.#clock.until(this.#clock.now() + this.#times.heartbeatMs, signal);
     }
   }

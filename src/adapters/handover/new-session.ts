@@ -50,6 +50,7 @@ export class CandidateSession implements NewSession {
   #acknowledging = false;
   #blobs: StateBlob[] = [];
   #decided = false;
+  #waits = "";
   /** ours until it is given to the runtime */
   #lockFd: number | undefined;
   #older: OlderNews | undefined;
@@ -77,6 +78,7 @@ export class CandidateSession implements NewSession {
       last: "over",
       peer: "OLD",
       screen: (frame: HandoverFrame, fds: readonly number[]) => this.#screen(frame, fds),
+      beat: (type: HandoverFrame["type"]) => (type === "PREPARING" ? this.#preparing : undefined),
       perform: (effect: NewEffect, what: { frame: HandoverFrame | undefined; fds: number[] }) =>
         this.#perform(effect, what.frame, what.fds),
     } as const;
@@ -104,6 +106,17 @@ export class CandidateSession implements NewSession {
     this.#claim = { ...this.#offer.claim(taken), missing: missing.slice(0, maxMissingNames).map(handoverText) };
     this.#engine.feed("claim");
     return this.#claimed.promise;
+  }
+
+  waits(text: string): void {
+    if (text === this.#waits) return;
+    this.#waits = text;
+    // OLD may have less time than until the next heartbeat
+    if (this.#engine.state === "preparing") this.#engine.wire.send(this.#preparing);
+  }
+
+  get #preparing(): HandoverFrame {
+    return { type: "PREPARING", ...(this.#waits === "" ? {} : { waits: handoverText(this.#waits) }) };
   }
 
   ready(): Promise<HandoverStep<Promotion, NewEnd>> {

@@ -60,6 +60,9 @@ export class OwnerSession implements OldSession {
   /** what there is to tell of generations before this one */
   #older: { readonly older?: OlderNews } = {};
   #leaves = false;
+  /** what NEW waits for, as it said last */
+  #waits = "";
+  #tellWaits: (text: string) => void = () => {};
 
   /** Takes `fd` over. `present` gets the session when the candidate asks for a lease. */
   constructor(fd: number, world: HandoverWorld, me: HandoverIdentity, present: (session: OwnerSession) => void) {
@@ -79,6 +82,8 @@ export class OwnerSession implements OldSession {
       last: "over",
       peer: "NEW",
       screen: (frame: HandoverFrame) => this.#screen(frame),
+      heard: (frame: HandoverFrame) => this.#hear(frame),
+      held: () => (this.#waits === "" ? undefined : ({ reason: this.#waits, cause: "listener" } as const)),
       perform: (effect: OldEffect, { frame }: { frame: HandoverFrame | undefined }) => this.#perform(effect, frame),
     } as const;
     this.#engine = new Engine(fd, strangerBytes, side, world);
@@ -131,6 +136,10 @@ export class OwnerSession implements OldSession {
     else if (blobs.length > maxBlobs) this.abort(`there are ${blobs.length} states, at most ${maxBlobs} fit`, "other");
     else this.#engine.feed("offer");
     return this.#offered.promise;
+  }
+
+  onWaits(receive: (text: string) => void): void {
+    this.#tellWaits = receive;
   }
 
   ready(): Promise<HandoverStep<void, OldEnd>> {
@@ -189,6 +198,14 @@ export class OwnerSession implements OldSession {
   #ending(kind: OldEnd["kind"]): OldEnd {
     const { step, reason, cause } = this.#engine;
     return { kind, step, reason, cause, leaves: this.#leaves };
+  }
+
+  #hear(frame: HandoverFrame): void {
+    if (frame.type === "READY") this.#waits = "";
+    if (frame.type !== "PREPARING") return;
+    const { waits = "" } = frame;
+    if (waits !== this.#waits && waits !== "") this.#tellWaits(waits);
+    this.#waits = waits;
   }
 
   /** What NEW says must fit what it was told. */

@@ -104,7 +104,7 @@ export const metricTable = {
     name: "upgrade_attempts_total",
     type: "counter",
     labels: ["result", "reason"],
-    help: "Upgrades this generation took part in; result: completed, rolled-back or busy (nothing was tried); reason: none, busy, check, start, sockets, service, unready, lost, protocol, journal, stopped or other",
+    help: "Upgrades this generation took part in; result: completed, rolled-back or busy (nothing was tried); reason: none, busy, check, start, sockets, listener, service, unready, lost, protocol, journal, stopped or other",
   },
   upgradeSeconds: {
     name: "upgrade_seconds",

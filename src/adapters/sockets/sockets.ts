@@ -21,7 +21,7 @@ export function createSockets(options: {
   readonly privateDirectories?: readonly string[];
 }): Sockets {
   return {
-    bind: (spec, signal) => bind(spec, signal, options),
+    bind: (spec, signal, inUse) => bind(spec, signal, options, inUse),
     adopt,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
     setMode: ({ spec: { address }, path }) => {
@@ -39,6 +39,7 @@ async function bind(
   spec: ListenerSpec,
   signal: AbortSignal,
   { retry, log }: { readonly retry: BindRetrySpec; readonly log: Log },
+  tell: (problem: string) => void = () => {},
 ): Promise<BoundListener> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -51,11 +52,15 @@ async function bind(
       const last = attempt >= retry.attempts;
       const holder = last || attempt === 1 ? holderOf(spec.address) : undefined;
       if (last || signal.aborted) throw inUse(spec, attempt, holder, error);
-      if (holder)
-        log.warn(`${addressText(spec.address)} is in use by ${holder}; trying again`, {
+      if (holder) {
+        const problem = `${addressText(spec.address)} is in use by ${holder} (EADDRINUSE)`;
+        const { attempts, intervalMs } = retry;
+        log.warn(`listener "${spec.name}": ${problem}; tried every ${intervalMs / 1000} s, ${attempts} times at most`, {
           listener: spec.name,
-          attempts: retry.attempts,
+          attempts,
         });
+        tell(problem);
+      }
     }
     await delay(retry.intervalMs, undefined, { signal }).catch(() => {
       throw inUse(spec, attempt, holderOf(spec.address), undefined);
@@ -78,10 +83,10 @@ async function open(spec: ListenerSpec): Promise<number> {
 }
 
 function inUse(spec: ListenerSpec, attempts: number, holder: string | undefined, cause: unknown): EntryError {
-  const tried = attempts === 1 ? "" : ` (tried ${attempts} times)`;
+  const tried = attempts === 1 ? "" : `, tried ${attempts} times`;
   return new EntryError(
     "os",
-    `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use by ${holder ?? "another process"}, it must be free${tried}`,
+    `cannot bind listener "${spec.name}" to ${addressText(spec.address)}: in use by ${holder ?? "another process"}, it must be free (EADDRINUSE${tried})`,
     { cause },
   );
 }

@@ -63,6 +63,7 @@ export const frameSeeds: readonly HandoverFrame[] = [
   { type: "STATE", index: 0, count: 0 },
   { type: "STATE", index: 1, count: 2, blob: { name: "t", schema: "s/1", critical: true, text: "\u0000\ud800" } },
   { type: "PREPARING" },
+  { type: "PREPARING", waits: "for an address" },
   { type: "ALIVE" },
   { type: "READY" },
   { type: "COMMIT" },

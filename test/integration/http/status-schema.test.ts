@@ -115,7 +115,9 @@ const shutdown: Required<ShutdownView> = {
   waves: [wave],
   killed: ["web"],
 };
-const listeners = [{ name: "http", address: "tcp 0.0.0.0:8080", services: ["web"] }];
+const listeners = [
+  { name: "http", address: "tcp 0.0.0.0:8080", services: ["web"], waits: "tcp 0.0.0.0:8080 is in use" },
+];
 const drains: Required<DrainView>[] = [
   {
     listener: "http",
