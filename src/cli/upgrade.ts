@@ -117,13 +117,22 @@ function jsonLines(io: Io): Show {
 function textLines(io: Io): Show {
   return {
     progress: ({ step, text }) => io.out(`${paint(step.padEnd(10), "dim", io.colour)} ${text}\n`),
-    outcome({ result, reason, seconds, generation, warnings }) {
+    outcome({ result, reason, seconds, generation, stopping, warnings }) {
       for (const warning of warnings) io.err(`pingora-entry: warning: ${warning}\n`);
       const took = `after ${seconds.toFixed(1)} s`;
       if (result === "completed")
-        io.out(`${paint("replaced", "green", io.colour)} ${took}: generation ${generation} serves\n`);
+        io.out(
+          stopping
+            ? `replaced ${took}: generation ${generation} has the sockets, and ends, too: the server is being stopped\n`
+            : `${paint("replaced", "green", io.colour)} ${took}: generation ${generation} serves\n`,
+        );
       else if (result === "busy") io.err(`pingora-entry: cannot upgrade now: ${reason}\n`);
-      else io.err(`pingora-entry: rolled back ${took}: ${reason}; generation ${generation} serves on\n`);
+      else {
+        const now = stopping
+          ? `generation ${generation} has the sockets, and is stopping`
+          : `generation ${generation} serves on`;
+        io.err(`pingora-entry: rolled back ${took}: ${reason}; ${now}\n`);
+      }
     },
   };
 }

@@ -53,6 +53,8 @@ export interface UpgradeOutcome {
   readonly seconds: number;
   /** the generation that owns the sockets now */
   readonly generation: number;
+  /** that one is ending, too: the server was told to stop meanwhile, or cannot go on */
+  readonly stopping?: true;
   /** what was passed over on the way: an init that could not be replaced, a socket that nobody claimed */
   readonly warnings: readonly string[];
 }

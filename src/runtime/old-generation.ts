@@ -25,6 +25,7 @@ export interface OldParts {
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
   readonly post: (cause: string) => void;
+  readonly whyStopping: () => UpgradeEnd;
   /** stops, and begins again, to accept on the endpoints */
   readonly pauseEndpoints: () => void;
   readonly openEndpoints: () => void;
@@ -107,7 +108,8 @@ export class OldGeneration {
     const owner = this.#owner;
     if (attempt === undefined || owner === undefined) return this.#afterRestart("HandoverDone", "HandoverFailed");
     const { session } = attempt;
-    const stopped = () => session.abort("the old generation is stopping", "stopped");
+    const stopped = () =>
+      session.abort(`the old generation is stopping: ${this.#parts.whyStopping().reason}`, "stopped");
     scope.signal.addEventListener("abort", stopped, { once: true });
     const failed = await this.#transfer(attempt, owner, session);
     scope.signal.removeEventListener("abort", stopped);

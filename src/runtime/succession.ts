@@ -12,7 +12,6 @@ import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { Shutdown } from "./shutdown.js";
 import type { StatusStore } from "./status-store.js";
-import { stopEnd } from "./stop-request.js";
 import { noUpgrades } from "./upgrade-orders.js";
 import { type SavedUpgrade, Upgrades } from "./upgrades.js";
 
@@ -47,7 +46,7 @@ export class Succession {
         upgrade: server.upgrade,
         pingora: () => this.#pingora,
         tell: () => this.report(false),
-        whyStopping: () => stopEnd(shutdown.record),
+        stop: () => shutdown.record,
         failed: (posted) => inbox.post(this.#succeeded(posted).event, posted.cause),
       });
     this.#pingora =

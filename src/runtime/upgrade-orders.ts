@@ -4,6 +4,7 @@ import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from 
 import type { OldGeneration } from "./old-generation.js";
 import type { Clock, ExitStatus, Init, Log, Prober } from "./ports.js";
 import { Scope } from "./scope.js";
+import type { StopRecord } from "./stop-request.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 
 export interface OrderParts {
@@ -15,6 +16,8 @@ export interface OrderParts {
   readonly log: Log;
   readonly init: Init;
   readonly prober: Prober;
+  /** the stop of this server, once there is one */
+  readonly stop: () => Pick<StopRecord, "signalled"> | undefined;
   /** why none can begin now; undefined: one can */
   readonly busy: () => { readonly reason: string } | undefined;
   /** resolves at the next change of the server, or when the signal aborts */
@@ -31,6 +34,9 @@ interface Running {
 }
 
 type Successor = Awaited<ReturnType<Init["successor"]>>;
+
+/** An init that stands still is not waited for. */
+const answerMs = 1_000;
 
 /** How long a check of the new configuration may take. */
 const checkMs = 30_000;
@@ -97,7 +103,8 @@ export class UpgradeOrders {
     const unlisten = old.onStep(say);
     try {
       const outcome = await this.#attempt(attempt, command, say);
-      const ended = { ...outcome, seconds: (clock.now() - began) / 1000 };
+      const stopping = (await this.#isStopping(outcome)) ? ({ stopping: true } as const) : {};
+      const ended = { ...outcome, ...stopping, seconds: (clock.now() - began) / 1000 };
       // the last that was tried is still what there is to tell
       if (ended.result !== "busy") this.#parts.outcome(ended);
       return ended;
@@ -106,6 +113,20 @@ export class UpgradeOrders {
       this.#ordered = undefined;
       this.#parts.save();
     }
+  }
+
+  /** Whether who owns now is about to end. */
+  async #isStopping({ result, cause }: UpgradeOutcome): Promise<boolean> {
+    const { clock, init, stop } = this.#parts;
+    if (cause === "stopped" && stop() === undefined) {
+      // a signal goes to all generations: when the new one was faster, what has come for this one is before the init's next answer
+      const over = new AbortController();
+      await Promise.race([init.signal("", "0", "child"), clock.until(clock.now() + answerMs, over.signal)]);
+      over.abort();
+    }
+    const record = stop();
+    // of a replaced generation every stop but one that came from outside is the upgrade's own
+    return record !== undefined && (result !== "completed" || record.signalled);
   }
 
   async #attempt(

@@ -2,7 +2,6 @@ import type { DrainReport, OlderNews } from "../core/handover-frame.js";
 import type { Phase } from "../core/phase.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import type { GenerationView } from "../core/snapshot.js";
-import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome } from "../core/upgrade-outcome.js";
 import type { Inbox, Posted } from "./inbox.js";
 import { heldName } from "./listener-set.js";
@@ -14,6 +13,7 @@ import type { BoundListener, ExitStatus, HandoverIdentity, Init, Owner, PeerFact
 import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { StatusStore } from "./status-store.js";
+import { type StopRecord, stopEnd } from "./stop-request.js";
 import { UpgradeOrders } from "./upgrade-orders.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 
@@ -46,8 +46,8 @@ export interface UpgradesParts {
   readonly tell: () => void;
   /** a successor that must go */
   readonly failed: (posted: Posted) => void;
-  /** why the server is stopping */
-  readonly whyStopping: () => UpgradeEnd;
+  /** the stop of the server, once there is one */
+  readonly stop: () => StopRecord | undefined;
   /** the other way in which this generation may be replaced */
   readonly pingora: () => Pick<PingoraWay, "asked" | "dialling" | "candidate"> | undefined;
 }
@@ -66,6 +66,7 @@ export class Upgrades {
     this.#parts = parts;
     const { server, upgrade, services, listeners, store, inbox, endpoints, saved } = parts;
     const { clock, log, init, plan } = server;
+    const whyStopping = () => stopEnd(parts.stop());
     this.#owns = upgrade.owner !== undefined;
     const { session } = upgrade;
     this.#older = new OlderGenerations({
@@ -94,6 +95,7 @@ export class Upgrades {
         if (parts.pingora()?.dialling) parts.pingora()?.candidate();
         else inbox.post("GracefulUpgrade", cause);
       },
+      whyStopping,
       pauseEndpoints: () => endpoints.pause(),
       openEndpoints: () => {
         endpoints.open();
@@ -117,6 +119,7 @@ export class Upgrades {
       log,
       init,
       prober: server.prober,
+      stop: parts.stop,
       busy: () => this.#busy(),
       change: (signal) => this.#change(signal),
       outcome: (outcome) => this.#ended(outcome),
@@ -138,7 +141,7 @@ export class Upgrades {
         owns: (owner) => this.#becomeOwner(owner),
         unsure: () => endpoints.pause(),
         failed: parts.failed,
-        whyStopping: parts.whyStopping,
+        whyStopping,
         view: (view) => store.set({ upgrade: view }),
         older: this.#older,
         settled: (outcome) => this.#settled(outcome),

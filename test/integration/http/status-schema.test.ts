@@ -104,6 +104,7 @@ const lastUpgrade: Required<UpgradeOutcome> = {
   at: 1,
   seconds: 2.5,
   generation: 1,
+  stopping: true,
   warnings: ["one"],
 };
 const wave = { services: ["web"], deadlineAt: 8, graceMs: 5, done: false };

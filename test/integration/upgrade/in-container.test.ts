@@ -187,7 +187,14 @@ test("SIGTERM in the middle of an upgrade stops both generations within the grac
     const { code } = await server.exited;
     assert.equal(code, 0, `${step}: ${server.stderr}`);
     assert.ok(performance.now() - from < 8_000, step);
-    await upgrade;
+    const { code: told, out, err } = await upgrade;
+    if (step === "PROBATION") {
+      assert.equal(told, 0, err);
+      assert.match(out, /replaced .*: generation 2 has the sockets, and ends, too: the server is being stopped/);
+    } else {
+      assert.equal(told, 1, out);
+      assert.match(err, /rolled back .*SIGTERM; generation 1 has the sockets, and is stopping/, step);
+    }
   }
 });
 
