@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { planOf, serviceSpec } from "../../test/fakes/fake-server.js";
 import { EntryError } from "../core/entry-error.js";
 import { checkCommand } from "./check.js";
 import type { Command, Io } from "./command.js";
+import { drainPlan } from "./drain-plan.js";
 import { graphCommand } from "./graph.js";
 
 const directory = mkdtempSync(join(tmpdir(), "pingora-entry-check-"));
@@ -72,6 +74,11 @@ stop
   at 24 s  for  1 s  reserve: kill what is left, report
   5 + 10 + 9 + 1 = 25 s of the 25 s that the pod grants (terminationGracePeriodSeconds)
 
+end of this generation in an upgrade
+  before the new generation owns: cache (strategy restart: only one can have it)
+  at 0 s  for 10 s  web
+  10 s of the 24 s that a replaced generation has (upgrade.drainSeconds)
+
 warnings
   ${good}:4:23: services.migrate.command: "no-such-program-here" is in no directory of PATH here
 
@@ -108,6 +115,46 @@ test("check --json has the waves and a shutdown plan for programs", async () => 
     shutdown.waves.map((wave: { killAtSeconds: number }) => wave.killAtSeconds),
     [15, 24],
   );
+});
+
+test("check shows how the waves fit upgrade.drainSeconds, and nothing of it where upgrades are off", async () => {
+  const write = (name: string, text: string): string => {
+    const path = join(directory, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const services = `services:
+  db: { command: [/bin/sh], upgrade: { strategy: handover }, stop: { graceSeconds: 20 } }
+  web: { command: [/bin/sh], dependsOn: [db], upgrade: { strategy: handover }, stop: { graceSeconds: 20 } }
+  queue: { command: [/bin/sh] }
+shutdown: { gracePeriodSeconds: 60 }
+`;
+  const tight = write("tight.yaml", `${services}upgrade: { drainSeconds: 30 }\n`);
+  const { text } = await said(checkCommand, ["-c", tight]);
+  assert.ok(
+    text.includes(`
+end of this generation in an upgrade
+  before the new generation owns: queue (strategy restart: only one can have it)
+  at  0 s  for 15 s  web
+  at 15 s  for 15 s  db
+  15 + 15 = 30 s of the 30 s that a replaced generation has (upgrade.drainSeconds)
+  10 s too short for the configured graces: every wave gets less
+`),
+    text,
+  );
+  assert.deepEqual(JSON.parse((await said(checkCommand, ["--json", "-c", tight])).text).upgrade, {
+    drainSeconds: 30,
+    stoppedBefore: ["queue"],
+    waves: [
+      { services: ["web"], graceSeconds: 15, killAtSeconds: 15 },
+      { services: ["db"], graceSeconds: 15, killAtSeconds: 30 },
+    ],
+    missingSeconds: 10,
+  });
+  const single = write("single.yaml", "services:\n  queue: { command: [/bin/sh] }\n");
+  assert.match((await said(checkCommand, ["-c", single])).text, /after: nothing is left to end/);
+  // a library's server without a control socket
+  assert.equal(drainPlan(planOf([serviceSpec("web")])), undefined);
 });
 
 test("check and graph refuse arguments they do not know as usage", async () => {

@@ -9,13 +9,15 @@ import type { Plan } from "../core/plan.js";
 import { problemSentence, sourceText } from "../core/problem-text.js";
 import { planStop } from "../core/stop-waves.js";
 import type { Command, Io } from "./command.js";
+import { drainJson, drainPlan, drainText } from "./drain-plan.js";
 import { loadForLooking, parsePlanArgs } from "./plan-options.js";
-import { columns, listenerWords, needsWords, readyWords, secondsWords } from "./plan-words.js";
+import { columns, listenerWords, needsWords, readyWords, secondsWords, timeline } from "./plan-words.js";
 
 const usage = `usage: pingora-entry check [-c FILE|DIR]... [--json] [-- CMD ARGS...]
 
 Reads the configuration as a start would and prints what would happen: the waves
-in which services start, the listeners, and the shutdown plan with its sum.
+in which services start, the listeners, the shutdown plan with its sum, and how
+this generation ends when an upgrade has replaced it (upgrade.drainSeconds).
 Every problem is printed with its place. Nothing is started, bound or written.
 
   -c, --conf FILE|DIR   configuration (repeatable; later ones override; a
@@ -81,6 +83,7 @@ function stopInPod({ plan, configuration }: Loaded): StopInPod {
 
 function checkText(loaded: Loaded, warnings: readonly Problem[], stop: StopInPod, io: Io): string {
   const { plan } = loaded;
+  const drain = drainPlan(plan);
   const bold = (text: string): string => (io.colour ? `\u001b[1m${text}\u001b[22m` : text);
   const yellow = (text: string): string => (io.colour ? `\u001b[33m${text}\u001b[39m` : text);
   const green = (text: string): string => (io.colour ? `\u001b[32m${text}\u001b[39m` : text);
@@ -89,6 +92,7 @@ function checkText(loaded: Loaded, warnings: readonly Problem[], stop: StopInPod
     `${bold("start")}\n${startRows(plan)}`,
     ...(plan.listeners.length === 0 ? [] : [`${bold("listeners")}\n${listenerRows(plan)}`]),
     `${bold("stop")}\n${stopRows(stop)}`,
+    ...(drain === undefined ? [] : [`${bold("end of this generation in an upgrade")}\n${drainText(drain)}`]),
     ...listed(yellow(bold("warnings")), warnings),
     ...listed(bold("notices"), loaded.notices),
     green(`valid: ${counted(plan.services.length, "service")} in ${counted(plan.waves.length, "wave")}`),
@@ -125,19 +129,8 @@ function stopRows({ plan, lameDuckMs, reserveMs, gracePeriodMs }: StopInPod): st
     ...plan.waves.map((wave) => ({ ms: wave.graceMs, what: wave.services.join(", ") })),
     { ms: reserveMs, what: "reserve: kill what is left, report" },
   ];
-  let at = 0;
-  const rows = steps.map(({ ms, what }) => {
-    const row = [`${secondsWords(at)} s`, `${secondsWords(ms)} s`, what];
-    at += ms;
-    return row;
-  });
-  const from = Math.max(...rows.map(([start = ""]) => start.length));
-  const long = Math.max(...rows.map(([, length = ""]) => length.length));
-  const lines = rows.map(
-    ([start = "", length = "", what = ""]) => `  at ${start.padStart(from)}  for ${length.padStart(long)}  ${what}`,
-  );
-  const sum = steps.map(({ ms }) => secondsWords(ms)).join(" + ");
-  return `${lines.join("\n")}\n  ${sum} = ${secondsWords(at)} s of the ${secondsWords(gracePeriodMs)} s that the pod grants (terminationGracePeriodSeconds)`;
+  const { rows, sum } = timeline(steps);
+  return `${rows}\n  ${sum} s of the ${secondsWords(gracePeriodMs)} s that the pod grants (terminationGracePeriodSeconds)`;
 }
 
 function listed(title: string, problems: readonly Problem[]): string[] {
@@ -155,6 +148,7 @@ function counted(count: number, noun: string): string {
 
 function checkJson(loaded: Loaded, warnings: readonly Problem[], stop: StopInPod): unknown {
   const { plan } = loaded;
+  const drain = drainPlan(plan);
   return {
     valid: true,
     files: loaded.files,
@@ -184,6 +178,7 @@ function checkJson(loaded: Loaded, warnings: readonly Problem[], stop: StopInPod
       reserveSeconds: stop.reserveMs / 1000,
       sumSeconds: (stop.plan.deadline + stop.reserveMs) / 1000,
     },
+    ...(drain === undefined ? {} : { upgrade: drainJson(drain) }),
     warnings,
     notices: loaded.notices,
   };

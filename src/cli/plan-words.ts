@@ -53,3 +53,23 @@ export function columns(rows: readonly (readonly string[])[], indent = "  "): st
     .map((row) => `${indent}${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ")}`.trimEnd())
     .join("\n");
 }
+
+/** Steps one after the other from 0 on, as aligned rows, and their sum as "5 + 10 = 15". */
+export function timeline(steps: readonly { readonly ms: number; readonly what: string }[]): {
+  readonly rows: string;
+  readonly sum: string;
+} {
+  let at = 0;
+  const rows = steps.map(({ ms, what }) => {
+    const row = [`${secondsWords(at)} s`, `${secondsWords(ms)} s`, what];
+    at += ms;
+    return row;
+  });
+  const from = Math.max(...rows.map(([start = ""]) => start.length));
+  const long = Math.max(...rows.map(([, length = ""]) => length.length));
+  const lines = rows.map(
+    ([start = "", length = "", what = ""]) => `  at ${start.padStart(from)}  for ${length.padStart(long)}  ${what}`,
+  );
+  const sum = steps.map(({ ms }) => secondsWords(ms)).join(" + ");
+  return { rows: lines.join("\n"), sum: steps.length === 1 ? sum : `${sum} = ${secondsWords(at)}` };
+}
