@@ -159,13 +159,15 @@ export class Instance {
     const { state } = this.#fold;
     if (state.name === "Stopped" && state.by === "request")
       return this.#lastExit?.killed ? "killed at its deadline" : "stopped";
+    if (state.name === "Stopped" && state.skipped) return "skipped in this upgrade (onUpgrade: skip)";
     if (state.name === "Stopped") return exitText(state.exit ?? { code: 0 });
     return "reason" in state ? state.reason : "";
   }
 
   /** Counts as completed without having run here. */
   skip(): void {
-    this.#fold = { ...freshFold, state: { name: "Stopped", by: "itself", exit: { code: 0 } } };
+    this.#fold = { ...freshFold, state: { name: "Stopped", by: "itself", exit: { code: 0 }, skipped: true } };
+    this.#sinceWall = this.#parts.clock.wall();
   }
 
   /** Counts as failed without having run here. */

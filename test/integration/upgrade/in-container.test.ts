@@ -360,6 +360,38 @@ test("an older generation that ends while the next one gets ready is not listed 
   }
 });
 
+test("a oneshot that is skipped in an upgrade says so, also to the supervisor after this one, and runs when it is told to", async () => {
+  const with1 = (number: number) =>
+    generation(number).replace(
+      "services:",
+      `services:
+  migrate: { command: [/bin/sh, -c, "echo migrate ${number} >> {{dir}}/web.log"], type: oneshot, upgrade: { onUpgrade: skip } }`,
+    );
+  await using stage = await Upgradable.start(with1(1));
+  const { server } = stage;
+  const migrate = async () => (await server.status())?.services.find(({ name }) => name === "migrate");
+  await server.phase("Running");
+  assert.equal((await migrate())?.reason, "exited with code 0");
+  const before = Date.now();
+  assert.equal((await stage.upgrade(with1(2))).code, 0);
+  const { pid } = await server.phase("Running");
+  const skipped = await migrate();
+  assert.deepEqual(
+    [skipped?.state, skipped?.ready, skipped?.reason],
+    ["Stopped", true, "skipped in this upgrade (onUpgrade: skip)"],
+  );
+  assert.ok((skipped?.since ?? 0) >= before);
+  process.kill(pid, "SIGKILL");
+  await eventually(async () => ((await server.status())?.pid ?? pid) !== pid, { what: "the next supervisor" });
+  assert.equal((await migrate())?.reason, skipped?.reason);
+  assert.deepEqual(
+    stage.said().filter((line) => line.startsWith("migrate")),
+    ["migrate 1"],
+  );
+  assert.equal((await stage.cli("start", "migrate")).code, 0);
+  assert.equal((await migrate())?.reason, "exited with code 0");
+});
+
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
   const folder = (mode: string, more = "") => `
 listeners: { local: { unix: "{{dir}}/web.sock", mode: "${mode}" } }
