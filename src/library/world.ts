@@ -290,9 +290,9 @@ async function pingoraParts(
   // a successor of ours has its own order, in the environment; a restarted supervisor has what it needs from the init
   const fromPingora = ordered && process.env[orderVariable] === undefined && place?.session === undefined;
   if (!fromPingora || init.recovered.state.has(stateName)) return { handover };
-  log.info(`waiting at ${path} for a pingora to hand over`);
+  log.info(`waiting at ${path} for who hands over in pingora's way`);
   const inherited = await inheritFromPingora(options, log);
-  if (inherited === undefined) log.warn("starting without sockets of a pingora");
+  if (inherited === undefined) log.warn("nobody handed over in pingora's way: starting with sockets of its own");
   return { handover, ...(inherited === undefined ? {} : { inherited }) };
 }
 

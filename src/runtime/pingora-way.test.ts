@@ -19,6 +19,7 @@ const spec = (name: string, port: number): ListenerSpec => ({
 class FakePingora implements PingoraHandover, PingoraSuccessor {
   readonly path = "/up";
   readonly pid = 4711;
+  ours = false;
   closed = 0;
   offered: readonly string[] = [];
   said = { sent: "sent" as "sent" | "failed" | "never", received: undefined as string | undefined };
@@ -89,6 +90,20 @@ test("PingoraWay ends the services only when the successor has proved itself", a
   assert.equal(pingora.closed, 1);
   await server.clock.advance(10);
   assert.equal(await server.ended, 0);
+});
+
+test("PingoraWay says who has replaced it: a pingora, or one of ours that goes by another journal", async () => {
+  for (const ours of [false, true]) {
+    const { server, pingora } = await running();
+    pingora.ours = ours;
+    server.init.send("SIGQUIT");
+    await settle();
+    assert.equal(server.run.store.snapshot.upgrade?.peer.build, ours ? "pingora-entry" : "pingora");
+    await pingora.prove();
+    const { cause } = server.run.store.snapshot.shutdown ?? { cause: "" };
+    const name = ours ? "a pingora-entry with an upgrade directory of its own" : "a pingora";
+    assert.equal(cause, `replaced by ${name} (process 4711)`);
+  }
 });
 
 test("PingoraWay goes back to Running, with the reason, wherever the successor fails, and can be asked again", async () => {

@@ -91,7 +91,7 @@ export class PingoraWay {
     if (refusal === undefined) {
       this.#attempt = attempt;
       post(cause);
-    } else this.#failed(attempt, "sockets", `cannot hand over to a pingora: ${refusal}`);
+    } else this.#failed(attempt, "sockets", `cannot hand over in pingora's way: ${refusal}`);
   }
 
   /** A candidate of ours has come while nobody was at upgrade_sock: its session goes on instead. */
@@ -133,9 +133,10 @@ export class PingoraWay {
     if (lost !== undefined)
       return this.#back(attempt, "SuccessorLost", scope.signal.aborted ? "stopped" : "lost", lost);
     successor.close();
-    this.#enter(attempt, "FINALIZE", "a pingora serves; this generation ends its services");
+    const who = nameOf(successor);
+    this.#enter(attempt, "FINALIZE", `${who} serves; this generation ends its services`);
     this.#settle(attempt, "completed", "none", "");
-    return { event: "ProbationPassed", cause: "replaced by a pingora" };
+    return { event: "ProbationPassed", cause: `replaced by ${who}` };
   }
 
   /** Which listeners the received sockets are, by name; what nobody wants is closed. */
@@ -145,10 +146,10 @@ export class PingoraWay {
     const { taken, extra, unclaimed, remarks } = matchPingoraSockets(specs, pingora.inherited, addressesOf);
     for (const remark of remarks) log.warn(remark);
     for (const { key, fd } of unclaimed) {
-      log.warn(`nobody here claims "${key}": it ends with the pingora`);
+      log.warn(`nobody here claims "${key}": it ends with who handed it over`);
       closeFd(fd);
     }
-    for (const { name } of extra) log.info(`listener "${name}" did not come from the pingora: it is bound`);
+    for (const { name } of extra) log.info(`listener "${name}" did not come over: it is bound`);
     return new Map([...taken].map(([name, { fd }]) => [name, fd]));
   }
 
@@ -196,7 +197,9 @@ export class PingoraWay {
   #enter(attempt: Attempt, step: UpgradeStep, text: string, until?: number): void {
     const { clock, log, view } = this.#parts;
     log.info(`upgrade: ${step}: ${text}`, { step, role: "old", attempt: attempt.id });
-    const peer: GenerationView = { generation: 0, release: "", build: "pingora", pid: attempt.successor?.pid ?? 0 };
+    const { successor } = attempt;
+    const build = successor === undefined ? "" : successor.ours ? "pingora-entry" : "pingora";
+    const peer: GenerationView = { generation: 0, release: "", build, pid: successor?.pid ?? 0 };
     const ends = until === undefined ? {} : { until: Math.round(clock.wall() + until - clock.now()) };
     view({ attempt: attempt.id, role: "old", step, since: clock.wall(), ...ends, peer });
   }
@@ -206,6 +209,12 @@ export class PingoraWay {
     const seconds = (clock.now() - attempt.began) / 1000;
     outcome({ attempt: attempt.id, result, reason, cause, at: clock.wall(), seconds, generation, warnings: [] });
   }
+}
+
+/** One of ours goes by another journal, else it would have spoken our own protocol. */
+function nameOf({ ours, pid }: PingoraSuccessor): string {
+  const what = ours ? "a pingora-entry with an upgrade directory of its own" : "a pingora";
+  return pid === 0 ? what : `${what} (process ${pid})`;
 }
 
 function afterRestart(event: "HandoverFailed" | "SuccessorLost"): Posted {

@@ -546,6 +546,8 @@ export interface PingoraSocket {
 export interface PingoraSuccessor {
   /** 0: of another PID namespace */
   readonly pid: number;
+  /** a server of this kind with another upgrade directory, and no pingora */
+  readonly ours: boolean;
   /** resolves when it has read the message, or why it has not */
   received(deadline: number, signal: AbortSignal): Promise<string | undefined>;
   /** resolves at the deadline when it still lives and accepts, or as soon as it is gone */

@@ -28,6 +28,7 @@ export function watchPingoraSuccessor(watched: Watched): PingoraSuccessor {
 
 class Watching implements PingoraSuccessor {
   readonly pid: number;
+  readonly ours: boolean;
   readonly #watched: Watched;
   #state: "open" | "closed" | "reset" = "open";
   #over = false;
@@ -35,6 +36,7 @@ class Watching implements PingoraSuccessor {
   constructor(watched: Watched) {
     this.#watched = watched;
     this.pid = watched.pid;
+    this.ours = watched.ours;
   }
 
   async received(deadline: number, signal: AbortSignal): Promise<string | undefined> {

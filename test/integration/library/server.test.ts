@@ -101,7 +101,7 @@ test("Server asks a shutdown watch again when the upgrade that it asked for was 
     console.log(await server.run({ shutdownSignal }), signals.length, server.snapshot.lastUpgrade.reason);
   `);
   assert.equal(code, 0, stderr);
-  assert.equal(stdout, "0 0 cannot hand over to a pingora: there is no listener\n");
+  assert.equal(stdout, "0 0 cannot hand over in pingora's way: there is no listener\n");
 });
 
 test("Server refuses a dependency cycle with its path, and goes on without that edge", async () => {

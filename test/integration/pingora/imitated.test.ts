@@ -29,7 +29,7 @@ test("-u takes over from an imitation of a pingora", async () => {
   await old.said("serving");
   const stop = load(port);
   await using server = startServer(ours(port, folder), { args: ["-u"] });
-  await eventually(() => server.stderr.includes("for a pingora to hand over"));
+  await eventually(() => server.stderr.includes("for who hands over in pingora's way"));
   old.child.kill("SIGQUIT");
   await server.phase("Running");
   await old.exited;
@@ -164,10 +164,12 @@ test("-u of one of ours with another upgrade directory gets the sockets in pingo
   await old.phase("Running");
   const stop = load(port);
   await using server = startServer(ours(port, folder), { args: ["-u"] });
-  await eventually(() => server.stderr.includes("for a pingora to hand over"));
+  await eventually(() => server.stderr.includes("for who hands over in pingora's way"));
   old.signal("SIGQUIT");
   await server.phase("Running");
   assert.equal((await old.exited).code, 0, old.stderr);
+  assert.match(old.stderr, /a pingora-entry with an upgrade directory of its own \(process \d+\) serves/);
+  assert.doesNotMatch(old.stderr + server.stderr, /\b(a|the) pingora(?!-)\b(?! *')/);
   assert.deepEqual(total(await stop()), { failed: [], by: ["ours"] });
 });
 

@@ -33,7 +33,7 @@ test(
       assert.deepEqual(failed, []);
       assert.deepEqual(by, ["ours", "rust"]);
     }
-    assert.match(server.stderr, /a pingora serves; this generation ends its services/);
+    assert.match(server.stderr, /a pingora \(process \d+\) serves; this generation ends its services/);
   },
 );
 
@@ -71,7 +71,7 @@ test("-u takes over from a real pingora that gets SIGQUIT, whichever of the two 
     if (first === "SIGQUIT") old.child.kill("SIGQUIT");
     await using server = startServer(ours(port, folder), { args: ["-u"] });
     if (first === "-u") {
-      await eventually(() => server.stderr.includes("for a pingora to hand over"));
+      await eventually(() => server.stderr.includes("for who hands over in pingora's way"));
       old.child.kill("SIGQUIT");
     }
     await server.phase("Running");
