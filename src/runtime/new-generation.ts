@@ -172,11 +172,17 @@ export class NewGeneration {
     return ended;
   }
 
-  /** Both serve; this generation must stay ready until the old one says that it leaves. */
+  /** Both serve; this generation must stay ready, and not begin to stop, until the old one says that it leaves. */
   async #prove(): Promise<void> {
-    const { session, watch, failed, log } = this.#parts;
+    const { session, watch, failed, log, whyStopping } = this.#parts;
     this.#enter("PROBATION", "both generations serve");
     const unwatch = watch((now) => {
+      if (now.phase !== "Running" && now.phase !== "BootstrapComplete") {
+        // at once: until it is over the old one may leave, and then nobody is left
+        unwatch();
+        this.#giveUp(whyStopping());
+        return;
+      }
       const worst = readiness(now).checks.find(({ ok }) => !ok);
       if (now.phase !== "Running" || worst === undefined) return;
       unwatch();

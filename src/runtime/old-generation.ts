@@ -130,9 +130,9 @@ export class OldGeneration {
     scope.signal.addEventListener("abort", leave, { once: true });
     await Promise.race([clock.until(until, scope.signal), attempt.session.ended]);
     scope.signal.removeEventListener("abort", leave);
-    if (scope.signal.aborted) return { event: "ProbationPassed", cause: "stopping" };
     const step = await attempt.session.finalize();
-    if (step.ok || step.end.kind === "drained") return this.#replaced(attempt);
+    if (step.ok || step.end.kind === "drained")
+      return scope.signal.aborted ? { event: "ProbationPassed", cause: "stopping" } : this.#replaced(attempt);
     return this.#lost(attempt, step.end, "SuccessorLost");
   };
 

@@ -216,6 +216,8 @@ export class ServiceSet {
       if (!member.yielded) continue;
       member.yielded = false;
       member.held = false;
+      // not while the server stops
+      if (!this.#starting) continue;
       for (const instance of member.instances) if (isIdle(instance.fold.state)) instance.start();
     }
     this.#startWhatCan();
