@@ -161,6 +161,8 @@ export class Upgrades {
 
   /** The path of this listener is nobody else's. */
   mayRemove(listener: string): boolean {
+    // a restarted supervisor of a candidate does not know what that one had bound itself, and what it was lent
+    if (this.#parts.upgrade.lost !== undefined) return false;
     // one that has committed and is not settled may yet be rolled back: what it took over is the old one's again
     const ours = !this.#inherited.has(listener) || (this.#owns && this.#new?.settled !== false);
     return this.replacedBy === undefined && ours;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -42,6 +42,31 @@ test("a generation that was replaced by another container stands by, and serves 
     assert.equal((await first.ask("/readyz")).status, 200);
     first.signal("SIGTERM");
     assert.equal((await first.exited).code, 0);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test("a candidate whose supervisor is killed gives up, and leaves the path of a lent socket alone", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pe-slots-"));
+  const path = join(directory, "web.sock");
+  const withSocket = (more = ""): string => `
+listeners: { local: { unix: ${path} } }
+services:
+  web: { command: [${process.execPath}, ${web}, "1"], listeners: [local]${more} }
+upgrade: { directory: ${directory}, probationSeconds: 0.3, bootSeconds: 10 }
+`;
+  try {
+    await using first = startServer(withSocket());
+    await first.phase("Running");
+    await using second = startServer(withSocket(", readinessProbe: { log: never }"), {
+      env: { PINGORA_ENTRY_UPGRADE: "one" },
+    });
+    await eventually(() => second.stderr.includes("web/0 Waiting -> Starting"), { what: "services that start" });
+    process.kill(second.supervisor() ?? 0, "SIGKILL");
+    assert.equal((await second.exited).code, 1);
+    assert.ok(existsSync(path), "the path is the owner's");
+    assert.equal((await first.ask("/readyz")).status, 200);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
