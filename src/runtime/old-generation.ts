@@ -66,6 +66,7 @@ export class OldGeneration {
   readonly #parts: OldParts;
   #owner: Owner | undefined;
   #attempt: Attempt | undefined;
+  #vanished = false;
   readonly #listeners = new Set<StepListener>();
   #room = new AbortController();
   /** names of the sockets that the successor did not want */
@@ -155,6 +156,13 @@ export class OldGeneration {
     this.#owner = undefined;
   }
 
+  /** Nothing of this generation lives on: who has been lent its sockets may not be told to give up. */
+  vanish(reason: string): void {
+    this.#vanished = true;
+    this.#owner?.vanish(reason);
+    this.#owner = undefined;
+  }
+
   async #retire(accepting: () => boolean): Promise<void> {
     const { clock } = this.#parts;
     for (const late = clock.now() + retireMs; clock.now() < late && accepting(); )
@@ -226,6 +234,7 @@ export class OldGeneration {
 
   /** The session is over without a finalize of ours: what the journal says decides. */
   #lost(attempt: Attempt, end: OldEnd, event: "HandoverFailed" | "SuccessorLost"): Posted {
+    if (this.#vanished) return { event, cause: end.reason };
     const { upgrade, log } = this.#parts;
     let { kind } = end;
     if (kind === "undecided") {

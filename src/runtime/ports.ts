@@ -476,6 +476,8 @@ export interface Owner {
    * @throws Error when the socket cannot be made
    */
   reopen(): void;
+  /** As if this process had died: candidates find the connection closed and the lock free, and the journal as it is. */
+  vanish(reason: string): void;
   /** Ends sessions that are not granted, stops listening, closes its copy of the lock. The path is left: it may be another's by now. */
   close(): void;
 }

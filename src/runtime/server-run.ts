@@ -287,6 +287,7 @@ export class ServerRun {
         // what follows our own EXIT is no loss
         if (this.store.snapshot.phase === "Terminated") return;
         log.error("the init is gone");
+        this.#succession.vanish("the init is gone");
         this.#shutdown.begin({
           cause: "the init is gone",
           requested: false,

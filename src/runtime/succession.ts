@@ -113,6 +113,11 @@ export class Succession {
     this.#ours?.lineEnded(line, status);
   }
 
+  /** The init is gone, and with it the services and all that it held. */
+  vanish(reason: string): void {
+    this.#ours?.old.vanish(reason);
+  }
+
   /** The services' end, as the successor and the journal are told of it. */
   report(over: boolean): void {
     this.#ours?.report(this.#parts.drainReport(), over);

@@ -393,7 +393,7 @@ export class FakeHandover implements Handover {
       place.lockHolders.delete(nonce);
       if (place.owner === options) place.owner = undefined;
     };
-    return Promise.resolve({ kind: "owner", owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, close } });
+    return Promise.resolve({ kind: "owner", owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, vanish() {}, close } });
   }
 
   dialOwner(options: {

@@ -131,6 +131,14 @@ export class Engine<State extends string, Input extends string, Effect extends s
     }
   }
 
+  /** As if this process had died: not a word more, to the other side or to the journal. */
+  vanish(reason: string): void {
+    this.blame(reason, "lost");
+    this.#step = this.#state;
+    this.#state = this.#side.last;
+    this.#enter();
+  }
+
   #frame(frame: HandoverFrame, fds: readonly number[]): void {
     this.#heard = this.#clock.now();
     this.#side.heard?.(frame);

@@ -175,6 +175,12 @@ export class OwnerSession implements OldSession {
     this.#engine.feed("abort", { reason, cause });
   }
 
+  vanish(reason: string): void {
+    if (this.#engine.state === "over") return;
+    this.#engine.vanish(reason);
+    this.#finish("end failed");
+  }
+
   /** NEW has been heard not long ago. */
   get #isFresh(): boolean {
     return this.#engine.quietMs <= freshBeats * this.#world.times.heartbeatMs;

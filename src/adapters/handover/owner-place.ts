@@ -91,6 +91,11 @@ export class OwnerPlace implements Owner {
     this.#listen();
   }
 
+  vanish(reason: string): void {
+    for (const session of [...this.#sessions]) session.vanish(reason);
+    this.close();
+  }
+
   close(): void {
     if (this.#scope.signal.aborted) return;
     this.#scope.abort();

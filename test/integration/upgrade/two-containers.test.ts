@@ -71,3 +71,22 @@ upgrade: { directory: ${directory}, probationSeconds: 0.3, bootSeconds: 10 }
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+test("a candidate owns when the container of the owner dies while it prepares", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pe-slots-"));
+  const port = await freePort();
+  try {
+    await using first = startServer(config(1, port, directory));
+    await first.phase("Running");
+    const slow = config(2, port, directory).replace('"2"', '"2", "1000"');
+    await using second = startServer(slow, { env: { PINGORA_ENTRY_UPGRADE: "one" } });
+    await eventually(() => second.stderr.includes("web/0 Waiting -> Starting"), { what: "services that start" });
+    // here its supervisor lives on for a moment, as it may in a container whose processes are being killed
+    process.kill(first.initPid(), "SIGKILL");
+    const { generation } = await second.phase("Running");
+    assert.equal(generation, 2);
+    await eventually(async () => (await ask(port)) === 2);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
