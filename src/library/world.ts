@@ -207,8 +207,9 @@ async function putTogether(
   phase = () => run.store.snapshot.phase;
   const close = (code: number): void => {
     removePidFile();
-    // the other generation is of another container: this one's is there for the next upgrade
-    if (run.replaced && init.primary && plan.upgrade.standby && place !== undefined && signalsComeFromInit) {
+    // this container is there for the next upgrade; a restarted supervisor is told by the init whose line is the primary
+    const stays = run.replacedElsewhere && init.primary && plan.upgrade.standby;
+    if (stays && place !== undefined && signalsComeFromInit) {
       // whoever is started when the wait is over is a generation of its own, not a supervisor of this one
       init.save(stateName, "");
       init.backstop(undefined, code);

@@ -75,6 +75,8 @@ export class OldGeneration {
   retired: Promise<void> | undefined;
   /** the successor owns: this generation ends */
   replacedBy: GenerationView | undefined;
+  /** the successor is under our own init */
+  #replacedHere = false;
 
   constructor(parts: OldParts) {
     this.#parts = parts;
@@ -85,6 +87,11 @@ export class OldGeneration {
   /** After this generation has taken over from another one: it is the owner from now on. */
   become(owner: Owner): void {
     this.#owner = owner;
+  }
+
+  /** The successor is of another container: the place of this one is free. */
+  get replacedElsewhere(): boolean {
+    return this.replacedBy !== undefined && !this.#replacedHere;
   }
 
   get busy(): boolean {
@@ -282,6 +289,7 @@ export class OldGeneration {
     const { peer } = attempt.session;
     const { generation, release, build, pid } = peer;
     this.replacedBy = { generation, release, build, pid };
+    this.#replacedHere = this.#parts.lineOf(peer.attempt) !== undefined;
     if (!attempt.decided)
       this.#enter(attempt, "FINALIZE", `generation ${generation} serves; this one ends its services`);
     return { event: "ProbationPassed", cause: `replaced by generation ${generation}` };

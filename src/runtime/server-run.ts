@@ -157,6 +157,11 @@ export class ServerRun {
     return this.#succession.replaced;
   }
 
+  /** Its successor is of another container. */
+  get replacedElsewhere(): boolean {
+    return this.#succession.replacedElsewhere;
+  }
+
   /** what SIGQUIT is for */
   get handsOverToPingora(): boolean {
     return this.#succession.handsOverToPingora;

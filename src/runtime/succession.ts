@@ -67,6 +67,11 @@ export class Succession {
     return this.#ours?.replacedBy !== undefined;
   }
 
+  /** The same, and it is of another container. */
+  get replacedElsewhere(): boolean {
+    return this.#ours?.old.replacedElsewhere ?? false;
+  }
+
   /** Another generation accepts on the same sockets. */
   get shared(): boolean {
     return (this.#ours?.shared ?? false) || (this.#pingora?.shared ?? false);

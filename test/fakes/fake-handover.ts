@@ -393,7 +393,10 @@ export class FakeHandover implements Handover {
       place.lockHolders.delete(nonce);
       if (place.owner === options) place.owner = undefined;
     };
-    return Promise.resolve({ kind: "owner", owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, vanish() {}, close } });
+    return Promise.resolve({
+      kind: "owner",
+      owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, vanish() {}, close },
+    });
   }
 
   dialOwner(options: {

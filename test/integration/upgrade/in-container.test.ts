@@ -474,3 +474,14 @@ upgrade: { probationSeconds: 1, bootSeconds: 10 }
   assert.ok(existsSync(join(stage.server.dir, "web.sock")));
   assert.ok(existsSync(stage.server.socket));
 });
+
+test("with standby, as in a pod, a generation that was replaced under its own init ends, and makes room for the next upgrade", async () => {
+  const standing = (number: number) => generation(number).replace("upgrade: {", "upgrade: { standby: true,");
+  await using stage = await Upgradable.start(standing(1));
+  await stage.server.phase("Running");
+  for (const next of [2, 3]) {
+    const { code, out, err } = await stage.upgrade(standing(next), "--wait");
+    assert.equal(code, 0, `${out}${err}`);
+  }
+  assert.equal(stage.journal().owner.generation, 3);
+});
