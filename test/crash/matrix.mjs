@@ -37,13 +37,20 @@ export function exists({ topology, role, side, how, step }) {
 
 /**
  * What cannot be had in a case, and why. Everything that is not named here is held to.
- * refused: new connections; broken: any request; slow: slow POST and streams
+ * refused: new connections; broken: any request; slow: slow POST and streams; late: no answer to who asked for the upgrade
  */
 export function excuses({ topology, role, side, how, step }, upgraded) {
-  const early = typeof step === "number" || steps.indexOf(step) <= steps.indexOf("OFFER");
+  const holdsAlone =
+    typeof step === "number" ||
+    step === "DRAINED" ||
+    (side === "old" ? steps.indexOf(step) <= steps.indexOf("OFFER") : step === "FINALIZE");
+  const container = topology === "two" && role === "init";
   return {
-    ...(topology === "two" && role === "init" && side === "old" && how === "kill" && early
-      ? { refused: "the only holder of the sockets died before it gave them away" }
+    ...(container && how === "kill" && holdsAlone
+      ? { refused: "the only holder of the sockets died; the other container takes over" }
+      : {}),
+    ...(container && how === "stop" && side === "new" && typeof step === "number"
+      ? { late: "who asked is the container that stands still" }
       : {}),
     // `accept: on-start`: a candidate that is given up had accepted, and is given half a second
     ...(upgraded ? {} : { slow: "the candidate that had accepted it was given up" }),

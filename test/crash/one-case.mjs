@@ -106,7 +106,12 @@ export async function oneCase(product, one, limits) {
     const from = nowMs();
     const { code, said } = await upgrade;
     result.upgrade = code === 0 ? "done" : code === 75 ? "busy" : code === "late" ? "late" : `failed: ${said}`;
-    if (code === "late") problems.push(`the requester heard nothing for ${limits.upgradeMs / 1_000} s`);
+    if (code === "late") {
+      const excuse = one.role === undefined ? undefined : excuses(one, false).late;
+      const late = `the requester heard nothing for ${limits.upgradeMs / 1_000} s`;
+      if (excuse === undefined) problems.push(late);
+      else result.excused.push(`${late}: ${excuse}`);
+    }
     if (one.role === undefined && code !== 0) problems.push(`an undisturbed upgrade failed: ${said}`);
     await settle(running, place, from, limits, result);
     if (wakesBeforeNext(one)) for (const pid of [...wounded]) wake(pid, wounded);

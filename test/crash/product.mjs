@@ -24,6 +24,8 @@ const description = {
   ...plain,
   // longer than anybody stands still: what is told to end must have time when the init goes on
   drainSeconds: 15,
+  // a container that was replaced waits to be needed again, as in a pod
+  upgrade: { standby: true },
   service: (...words) => ({
     ...plain.service(...words),
     stop: { graceSeconds: 14 },

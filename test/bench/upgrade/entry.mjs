@@ -22,7 +22,7 @@ export const controlSocket = (place) => place.control ?? join(place.dir, "contro
  * `service`: (folder, generation) => { command, env, ... } as the configuration writes it. `drainSeconds`: three quarters of the usual
  * ones, for a program that adopts its sockets, are longer than a stream.
  */
-export function configuration(place, { passAs, service, drainSeconds = 5 }, generation) {
+export function configuration(place, { passAs, service, drainSeconds = 5, upgrade = {} }, generation) {
   const folder = folderOf(place, generation);
   // not in the folder: the init keeps its command line, and who runs with the folder is how the end of a generation is seen
   const conf = join(place.dir, `entry-${generation}.yaml`);
@@ -39,6 +39,7 @@ export function configuration(place, { passAs, service, drainSeconds = 5 }, gene
       probationSeconds: 1,
       drainSeconds,
       release: `r${generation}`,
+      ...upgrade,
     },
     shutdown: { gracePeriodSeconds: 30, lameDuckSeconds: 0 },
     terminationMessagePath: "off",
