@@ -58,6 +58,8 @@ export function fuzz(part: string, targets: readonly FuzzTarget[]): void {
         env,
         encoding: "utf8",
         timeout: (seconds + 60) * 1000,
+        // a long run says much; more than that would end it
+        maxBuffer: 2 ** 30,
       });
       assert.equal(status, 0, `${stderr.slice(-4000)}\n${stdout}`);
       console.log(`${target.name}: ${/number_of_executed_units: +(\d+)/.exec(stderr)?.[1] ?? stdout.trim()} inputs`);
