@@ -127,6 +127,11 @@ export function isEnded(
   return state.name === "Stopped" || state.name === "Failed";
 }
 
+/** Has run, and does not now. */
+export function isDown(state: InstanceState): boolean {
+  return isEnded(state) || state.name === "Backoff";
+}
+
 /** A process of this instance exists, or is about to. */
 export function isUp(state: InstanceState): boolean {
   return state.name === "Starting" || state.name === "Ready";

@@ -23,13 +23,13 @@ export function liveness(snapshot: Snapshot): HealthView {
 export function readiness(snapshot: Snapshot): HealthView {
   const rule = phaseFacts[snapshot.phase].ready;
   const phaseOk = rule === "services" || (rule === "drain" && snapshot.readyDuringDrain);
-  return health([{ name: "phase", ok: phaseOk, reason: snapshot.phase }, ...snapshot.services.map(serviceCheck)]);
+  return health([{ name: "phase", ok: phaseOk, reason: snapshot.phase }, ...serviceChecks(snapshot)]);
 }
 
 /** Started once Running was reached; stays so. */
 export function startup(snapshot: Snapshot): HealthView {
   const ok = phases.indexOf(snapshot.phase) >= phases.indexOf("Running");
-  return health([{ name: "phase", ok, reason: snapshot.phase }, ...(ok ? [] : snapshot.services.map(serviceCheck))]);
+  return health([{ name: "phase", ok, reason: snapshot.phase }, ...(ok ? [] : serviceChecks(snapshot))]);
 }
 
 /** What /status gives: the snapshot and what the three probes make of it. */
@@ -65,11 +65,19 @@ export function stateText({ state, reason, output = "" }: ServiceView): string {
   return [state, reason, output].filter((word) => word !== "").join(": ");
 }
 
-function serviceCheck(service: ServiceView): Check {
+function serviceChecks({ services, upgrade }: Snapshot): Check[] {
+  const excuse =
+    upgrade === undefined
+      ? "starts again after an upgrade that was rolled back"
+      : "the other generation's in this upgrade";
+  return services.map((service) => serviceCheck(service, excuse));
+}
+
+function serviceCheck(service: ServiceView, excuse: string): Check {
   const state = stateText(service);
   const name = `service/${service.name}`;
   if (service.ready) return { name, ok: true, reason: service.type === "oneshot" ? "completed" : service.state };
-  if (service.excused) return { name, ok: true, reason: `the other generation's in this upgrade; ${state}` };
+  if (service.excused) return { name, ok: true, reason: `${excuse}; ${state}` };
   return service.required ? { name, ok: false, reason: state } : { name, ok: true, reason: `not required; ${state}` };
 }
 

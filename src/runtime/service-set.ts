@@ -1,6 +1,6 @@
 import { EntryError } from "../core/entry-error.js";
 import type { Plan, ServiceSpec } from "../core/plan.js";
-import { type Exit, isEnded, isIdle, isUp } from "../core/service-state.js";
+import { type Exit, isDown, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
 import { needsPreflight, upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
@@ -65,6 +65,8 @@ export class ServiceSet {
   #candidate = false;
   /** trials that are not ready by then have failed */
   #trialsUntil = 0;
+  /** while what starts again after a rollback is excused */
+  #mercy = new AbortController();
   #waiters: (() => void)[] = [];
 
   constructor(parts: ServiceSetParts) {
@@ -194,6 +196,7 @@ export class ServiceSet {
    */
   async yield(deadline: number, reason: string): Promise<void> {
     const stopped: Instance[] = [];
+    this.#mercy.abort();
     for (const member of this.#members.values()) {
       const part = yieldPart(member.spec);
       if (part === "keep" || member.held) continue;
@@ -210,17 +213,32 @@ export class ServiceSet {
     while (stopped.some((instance) => !isIdle(instance.fold.state))) await this.#change();
   }
 
-  /** The successor is no more: what was stopped in its favour starts again. */
+  /**
+   * The successor is no more: what was stopped in its favour starts again. The pod was ready, and stays so meanwhile: each is excused until it has
+   * been ready once, or failed, and all for the time that a boot may take at most.
+   */
   resumeYielded(): void {
-    for (const member of this.#members.values()) {
-      if (!member.yielded) continue;
+    const back = [...this.#members.values()].filter(({ yielded }) => yielded);
+    if (back.length === 0) return;
+    for (const member of back) {
       member.yielded = false;
       member.held = false;
+      if (isReady(member)) member.excused = false;
       // not while the server stops
       if (!this.#starting) continue;
       for (const instance of member.instances) if (isIdle(instance.fold.state)) instance.start();
     }
     this.#startWhatCan();
+    void this.#mercyEnds();
+    this.#parts.changed();
+  }
+
+  async #mercyEnds(): Promise<void> {
+    const { clock, plan } = this.#parts;
+    this.#mercy = new AbortController();
+    const { signal } = this.#mercy;
+    await clock.until(clock.now() + plan.upgrade.bootMs, signal);
+    if (!signal.aborted) this.excuseNobody();
   }
 
   /** From now on every service starts as soon as its dependencies allow. */
@@ -248,6 +266,7 @@ export class ServiceSet {
   /** Stops these services together; resolves when none of them has a process any more. Nothing starts by itself after this. */
   async stopWave(names: readonly string[], deadline: number, reason: string, hurry: AbortSignal): Promise<void> {
     this.#starting = false;
+    this.#mercy.abort();
     const members = names.flatMap((name) => this.#members.get(name) ?? []);
     const instances = members.flatMap(processesOf);
     // one look for all of them, before the first signal
@@ -331,7 +350,7 @@ export class ServiceSet {
       });
       if (state.name === "Starting" && instance.restarted) this.#countRestart(member, before, instance);
     }
-    if (member.excused && !this.#candidate && !member.yielded && isReady(member)) member.excused = false;
+    if (!this.#candidate && !member.yielded && (isReady(member) || isDown(state))) member.excused = false;
     this.#parts.changed();
     if (state.name !== before) this.#react(member, instance);
     else this.#startWhatCan();
