@@ -1,5 +1,5 @@
 import { codeOf } from "../core/exit-code.js";
-import type { ServiceSpec } from "../core/plan.js";
+import type { RestartSpec, ServiceSpec } from "../core/plan.js";
 import {
   type Exit,
   exitText,
@@ -44,8 +44,8 @@ export interface InstanceParts {
   readonly random: () => number;
   /** another generation accepts on the same sockets */
   readonly shared: () => boolean;
-  /** a successor's is in its place: when it ends, it has ended */
-  readonly left: () => boolean;
+  /** what follows when it ends by itself now */
+  readonly restart: () => RestartSpec;
   /** of the service: its instances accept on the same sockets, also when no other generation does */
   readonly pids: () => readonly number[];
   /** another generation has taken this one's place */
@@ -102,6 +102,7 @@ export class Instance {
   #lastExit: ExitView | undefined;
   readonly #deadline = new StopDeadline();
   #timer = new Scope();
+  #spent = false;
   readonly #read: (event: BodyEvent) => void;
 
   constructor(parts: InstanceParts) {
@@ -191,6 +192,21 @@ export class Instance {
     return this.#serial > 1;
   }
 
+  /** Has been told to make room for another process, and done so: what it still has it may finish, and nothing follows. */
+  get spent(): boolean {
+    return this.#spent;
+  }
+
+  /** Leaves its place to `next`, which has had no process until now and goes on counting. What it has not finished at `until` is killed. */
+  leaveTo(next: Instance, until: number): void {
+    const { clock } = this.#parts;
+    const run = this.#run;
+    this.#spent = true;
+    next.resume({ ...this.record, fold: freshFold }, undefined);
+    if (run === undefined) return;
+    void clock.until(until, run.scope.signal).then(() => this.stop("stay", "its time to hand over is up", clock.now()));
+  }
+
   start(): void {
     this.#dispatch({ kind: "start", now: this.#parts.clock.now() });
   }
@@ -256,9 +272,10 @@ export class Instance {
 
   #dispatch(event: InstanceEvent): void {
     const { service } = this.#parts;
-    const left = this.#parts.left();
-    const restart = left ? { ...service.restart, policy: "never" as const } : service.restart;
-    const policy = { type: service.type, restart, forever: !left && service.onFailure === "restart" };
+    // its probes find whoever has its address now
+    if (this.#spent && event.kind !== "stop" && event.kind !== "exited") return;
+    const restart = this.#spent ? { ...service.restart, policy: "never" as const } : this.#parts.restart();
+    const policy = { type: service.type, restart, forever: service.onFailure === "restart" };
     const before = this.#fold;
     const { fold, act } = instanceNext(before, event, policy);
     if (fold === before) return;

@@ -1,4 +1,4 @@
-import type { Condition, ServiceSpec } from "../core/plan.js";
+import type { Condition, RestartSpec, ServiceSpec } from "../core/plan.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
 import type { Instance } from "./instance.js";
 import type { Preflight } from "./preflight.js";
@@ -6,7 +6,13 @@ import type { Preflight } from "./preflight.js";
 /** A service in the set: its spec and its instances. */
 export interface Member {
   readonly spec: ServiceSpec;
-  readonly instances: readonly Instance[];
+  readonly instances: Instance[];
+  /** an instance of it that has had no process yet */
+  readonly make: (index: number) => Instance;
+  /** processes that have been told to hand over by themselves, and were replaced: they end what they have */
+  spent: readonly Instance[];
+  /** until then a process that was told to hand over, or the one that took over from it, may still have what a new one needs */
+  contestedUntil: number;
   readonly wave: number;
   readonly restartsByReason: Map<string, number>;
   /** stopped by request: is not started by itself, does not end the server */
@@ -20,8 +26,18 @@ export interface Member {
 }
 
 /** Every process that it may have, its trial's included. */
-export function processesOf({ instances, preflight }: Member): readonly Instance[] {
-  return typeof preflight === "object" ? [...instances, preflight.trial] : instances;
+export function processesOf({ instances, spent, preflight }: Member): readonly Instance[] {
+  return [...instances, ...spent, ...(typeof preflight === "object" ? [preflight.trial] : [])];
+}
+
+/** As soon, and as often, as it can do some good: the address that is in use now will be free. */
+const contested = { policy: "always", initialDelayMs: 250, maxDelayMs: 250, limit: 0 } as const;
+
+/** What follows when one of its processes ends by itself. */
+export function restartOf({ spec: { restart }, yielded, contestedUntil }: Member, now: number): RestartSpec {
+  // a successor's is in its place
+  if (yielded) return { ...restart, policy: "never" };
+  return now < contestedUntil ? { ...restart, ...contested } : restart;
 }
 
 /** From the least to the most advanced: a service is where its last instance is. */

@@ -82,7 +82,7 @@ export class Preflight {
       log,
       random,
       shared: () => false,
-      left: () => false,
+      restart: () => spec.restart,
       pids: () => [],
       replaced: () => false,
       save() {},

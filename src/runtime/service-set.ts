@@ -6,7 +6,7 @@ import { needsPreflight, upgradePart, yieldPart } from "../core/upgrade-part.js"
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
-import { fulfils, isHopeless, isReady, type Member, memberView, processesOf } from "./member.js";
+import { fulfils, isHopeless, isReady, type Member, memberView, processesOf, restartOf } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 import { Preflight, type PreflightParts } from "./preflight.js";
 import { stopCommandId } from "./process-body.js";
@@ -74,7 +74,7 @@ export class ServiceSet {
     for (const spec of parts.plan.services) {
       const body = parts.body(spec);
       const log = parts.log.child({ service: spec.name });
-      const instances = Array.from({ length: spec.instances }, (_, index) => {
+      const make = (index: number) => {
         const { clock, prober, random, save, drains } = parts;
         return new Instance({
           service: spec,
@@ -88,16 +88,25 @@ export class ServiceSet {
           log,
           idPrefix: parts.idPrefix,
           shared: parts.shared,
-          left: () => member.yielded === true,
+          restart: () => restartOf(member, clock.now()),
           pids: () => member.instances.flatMap(({ pid }) => pid ?? []),
           replaced: parts.replaced,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
           killing: () => parts.killing(spec.name),
           ended: (_instance, facts) => parts.stopped({ service: spec.name, ...facts }),
         });
-      });
-      const wave = parts.plan.waves.findIndex((names) => names.includes(spec.name));
-      const member: Member = { spec, instances, wave, restartsByReason: new Map(), held: false, excused: false };
+      };
+      const member: Member = {
+        spec,
+        make,
+        instances: Array.from({ length: spec.instances }, (_, index) => make(index)),
+        spent: [],
+        contestedUntil: 0,
+        wave: parts.plan.waves.findIndex((names) => names.includes(spec.name)),
+        restartsByReason: new Map(),
+        held: false,
+        excused: false,
+      };
       this.#members.set(spec.name, member);
     }
   }
@@ -203,6 +212,8 @@ export class ServiceSet {
       member.excused = true;
       member.held = true;
       member.yielded = true;
+      // on record before it is told: whoever comes after this supervisor must know what becomes of its process
+      if (part === "signal") this.#parts.save();
       for (const instance of member.instances) {
         if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
         else instance.stop("stay", reason, deadline);
@@ -214,23 +225,46 @@ export class ServiceSet {
   }
 
   /**
-   * The successor is no more: what was stopped in its favour starts again. The pod was ready, and stays so meanwhile: each is excused until it has
-   * been ready once, or failed, and all for the time that a boot may take at most.
+   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. The pod was ready,
+   * and stays so while the former starts: each is excused until it has been ready once, or failed, and all for the time that a boot may take at
+   * most. The latter is not, for while it is replaced people may be refused.
    */
   resumeYielded(): void {
     const back = [...this.#members.values()].filter(({ yielded }) => yielded);
     if (back.length === 0) return;
+    const { clock, plan } = this.#parts;
     for (const member of back) {
+      const own = yieldPart(member.spec) === "signal";
       member.yielded = false;
       member.held = false;
-      if (isReady(member)) member.excused = false;
+      if (own || isReady(member)) member.excused = false;
+      if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
       // not while the server stops
       if (!this.#starting) continue;
-      for (const instance of member.instances) if (isIdle(instance.fold.state)) instance.start();
+      for (const [index, instance] of [...member.instances.entries()]) {
+        const { state } = instance.fold;
+        if (isIdle(state)) instance.start();
+        // of a supervisor that died while it was stopped
+        else if (state.name === "Stopping") instance.stop("restart-now", "the new generation is no more");
+        else if (own) this.#replace(member, index, instance);
+      }
     }
     this.#startWhatCan();
     void this.#mercyEnds();
     this.#parts.changed();
+  }
+
+  /** It accepts no more, or will not for long: it ends what it has, beside a new one, in the time that any replaced process has. */
+  #replace(member: Member, index: number, instance: Instance): void {
+    const { clock, plan, log } = this.#parts;
+    const next = member.make(index);
+    instance.leaveTo(next, clock.now() + plan.upgrade.drainMs);
+    member.instances[index] = next;
+    member.spent = [...member.spent, instance];
+    log.warn(`${instance.key} is replaced: process ${instance.pid} has been told to hand over, and ends what it has`, {
+      instance: instance.key,
+    });
+    next.start();
   }
 
   async #mercyEnds(): Promise<void> {
@@ -283,7 +317,9 @@ export class ServiceSet {
 
   /** A process can still accept on a listener. */
   get accepting(): boolean {
-    return [...this.#members.values()].some(({ instances }) => instances.some((instance) => instance.accepts));
+    return [...this.#members.values()].some((member) =>
+      [...member.instances, ...member.spent].some((instance) => instance.accepts),
+    );
   }
 
   /** What is being stopped is killed at `deadline` at the latest. */
@@ -326,6 +362,7 @@ export class ServiceSet {
     const member = this.#members.get(name);
     if (member === undefined) return undefined;
     member.held = action === "stop";
+    if (member.held) for (const instance of member.spent) instance.stop("stay", "stopped by request");
     for (const instance of member.instances) {
       const idle = isIdle(instance.fold.state);
       if (action === "stop") instance.stop("stay", "stopped by request");
@@ -340,6 +377,15 @@ export class ServiceSet {
 
   #instanceChanged(member: Member, instance: Instance, before: string, log: Log): void {
     const { state } = instance.fold;
+    if (instance.spent) {
+      if (isIdle(state)) {
+        member.spent = member.spent.filter((each) => each !== instance);
+        log.info(`the process that ${instance.key} had before has ended`, { instance: instance.key });
+      }
+      this.#parts.changed();
+      this.#wake();
+      return;
+    }
     if (state.name !== before) {
       const level = state.name === "Failed" ? "error" : state.name === "Backoff" ? "warn" : "info";
       log[level](`${instance.key} ${before} -> ${state.name}`, {

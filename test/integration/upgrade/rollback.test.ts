@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { eventually } from "../harness.js";
-import { Upgradable } from "./stage.js";
+import { childrenOf, eventually } from "../harness.js";
+import { ask, Upgradable } from "./stage.js";
 
 /** `queue`: its program, in the shell; ready as long as there is no file "unready". */
 const generation = (number: number, queue: string, more = ""): string => `
@@ -27,11 +27,16 @@ const fragile = `
     command: [/bin/sh, -c, "until [ -e {{dir}}/fatal ]; do sleep 0.02; done; exit 3"]
     restart: never`;
 
-/** An upgrade whose new generation fails in the probation. */
-async function rolledBack(stage: Upgradable): Promise<void> {
+/** An upgrade to `next`, which fails in the probation as soon as the old one's services have said `said`. */
+async function rolledBack(
+  stage: Upgradable,
+  next = generation(2, "exec sleep 1000", fragile),
+  said?: string,
+): Promise<void> {
   await stage.server.phase("Running");
-  const upgrade = stage.upgrade(generation(2, "exec sleep 1000", fragile));
+  const upgrade = stage.upgrade(next);
   await stage.step("new", "PROBATION");
+  if (said !== undefined) await eventually(() => stage.said().includes(said), { what: said });
   writeFileSync(join(stage.server.dir, "fatal"), "");
   const { code, err } = await upgrade;
   assert.equal(code, 1, err);
@@ -76,4 +81,92 @@ test("a required service that was ready again after a rollback counts from then 
   });
   writeFileSync(join(stage.server.dir, "unready"), "");
   await unready(stage, /\[-\]service\/queue .*Starting: /);
+});
+
+/** A service with an upgrade of its own; it accepts for so long after it has handed over. */
+const own = (number: number, restart: string, stopMs: number, more = ""): string => `
+services:
+  proxy:
+    command: [${process.execPath}, ${resolve("test/fixtures/hands-over.mjs")}, "${number}", "{{port}}", "{{dir}}", "${stopMs}"]
+    restart: ${restart}
+    readinessProbe: { tcpSocket: { host: 127.0.0.1, port: {{port}} }, periodSeconds: 0.1 }
+    upgrade: { strategy: own, arguments: ["-u"] }
+${more}
+upgrade: { probationSeconds: 20, bootSeconds: 10, drainSeconds: 60 }
+`;
+
+/** Process ids of those who said it. */
+const pidsOf = (stage: Upgradable, said: string): number[] =>
+  readFileSync(join(stage.server.dir, "web.log"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith(`${said} `))
+    .map((line) => Number(line.split(" ")[2]));
+
+const go = (stage: Upgradable): void => writeFileSync(join(stage.server.dir, "go"), "");
+
+for (const restart of ["always", "on-failure", "never"]) {
+  test(`a process that had been told to hand over by itself is replaced at a rollback, and may answer what it has, with restart ${restart}`, async () => {
+    await using stage = await Upgradable.start(own(1, restart, 0));
+    const { server, port } = stage;
+    await server.phase("Running");
+    const slow = ask(port, "/slow");
+    await eventually(() => stage.said().includes("slow 1"), { what: "a request with the old process" });
+    await rolledBack(stage, own(2, restart, 0, fragile), "closed 1");
+    const status = await server.status();
+    assert.equal(status?.services.find(({ name }) => name === "proxy")?.excused, undefined);
+    await eventually(async () => (await ask(port)) === 1, { what: "a new process that answers" });
+    await eventually(async () => (await server.ask("/readyz")).status === 200, { what: "ready" });
+    assert.equal(stage.said().includes("end 1"), false, "nobody waited for the end of the old one");
+    go(stage);
+    assert.equal(await slow, 1);
+    await eventually(() => stage.said().includes("end 1"), { what: "the end of the old process" });
+    await eventually(() => childrenOf(server.initPid()).length === 2, { what: "one supervisor and one process" });
+    const [first, second] = pidsOf(stage, "start 1");
+    assert.deepEqual([first], pidsOf(stage, "end 1"));
+    const proxy = (await server.status())?.services.find(({ name }) => name === "proxy");
+    assert.deepEqual([proxy?.state, proxy?.instances[0]?.pid], ["Ready", second]);
+    server.signal("SIGTERM");
+    assert.equal((await server.exited).code, 0);
+  });
+}
+
+test("what replaces a process that still accepts at a rollback is tried again until the address is free", async () => {
+  await using stage = await Upgradable.start(own(1, "never", 1_000));
+  const { server, port } = stage;
+  await rolledBack(stage, own(2, "never", 1_000, fragile), "took 2");
+  assert.ok(!stage.said().includes("closed 1"), "it still accepts");
+  await eventually(() => stage.said().includes("closed 1"), { what: "the old process no longer accepts" });
+  await eventually(async () => (await ask(port)) === 1, { what: "a new process that answers" });
+  await eventually(async () => (await server.status())?.services[0]?.state === "Ready", { what: "ready" });
+  assert.ok(pidsOf(stage, "start 1").length > 2, "more than one try");
+});
+
+test("a supervisor that follows one that died while its services made room replaces them, and starts them again", async () => {
+  // so that it takes until there is a file "go"
+  const single = `
+  single:
+    command: [/bin/sh, -c, 'trap "until [ -e {{dir}}/go ]; do sleep 0.02; done; exit 0" TERM; while :; do sleep 0.02; done']
+    upgrade: { strategy: restart }`;
+  await using stage = await Upgradable.start(own(1, "on-failure", 0, single));
+  const { server, port } = stage;
+  const { pid } = await server.phase("Running");
+  const upgrade = stage.upgrade(own(2, "on-failure", 0, single));
+  await eventually(() => stage.said().includes("quit 1"), { what: "that the old process is told" });
+  process.kill(pid, "SIGKILL");
+  assert.equal((await upgrade).code, 1);
+  await eventually(() => pidsOf(stage, "start 1").length > 1, { what: "another process", timeoutMs: 20_000 });
+  go(stage);
+  await eventually(async () => (await server.status())?.services.every(({ ready }) => ready), { what: "ready again" });
+  assert.equal(await ask(port), 1);
+});
+
+test("a process that had been told to hand over by itself ends with the server", async () => {
+  await using stage = await Upgradable.start(own(1, "always", 0));
+  const { server, port } = stage;
+  await rolledBack(stage, own(2, "always", 0, fragile), "closed 1");
+  await eventually(async () => (await ask(port)) === 1, { what: "a new process that answers" });
+  const pids = pidsOf(stage, "start 1");
+  server.signal("SIGTERM");
+  assert.equal((await server.exited).code, 0);
+  for (const pid of pids) assert.throws(() => process.kill(pid, 0));
 });
