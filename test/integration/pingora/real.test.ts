@@ -179,3 +179,46 @@ upgrade: { probationSeconds: 1, drainSeconds: 15 }
       assert.deepEqual(total(seen), { failed: [], by: ["first", "second"] });
   },
 );
+
+test("a real pingora as a service with strategy own is replaced when the upgrade is rolled back", skip, async () => {
+  using folder = new Folder();
+  const port = await freePort();
+  const conf = folder.at("pingora.yaml");
+  const grace = "grace_period_seconds: 60\ngraceful_shutdown_timeout_seconds: 1";
+  writeFileSync(
+    conf,
+    `---\nversion: 1\nthreads: 1\nupgrade_sock: ${folder.at("up.sock")}\npid_file: ${conf}.pid\n${grace}\n`,
+  );
+  const generation = (name: string, more = "") => `
+services:
+  proxy:
+    command: [${program}, -c, ${conf}]
+    env: { GENERATION: "${name}", LISTENERS: "127.0.0.1:${port}" }
+    restart: on-failure
+    readinessProbe: { tcpSocket: { host: 127.0.0.1, port: ${port} }, periodSeconds: 0.2 }
+    upgrade: { strategy: own, arguments: [-u] }
+${more}
+shutdown: { gracePeriodSeconds: 20 }
+upgrade: { probationSeconds: 30, drainSeconds: 15 }
+`;
+  await using stage = await Upgradable.start(generation("first"));
+  const { pid } = (await stage.server.phase("Running")).services[0]?.instances[0] ?? {};
+  const fatal = folder.at("fatal");
+  const fragile = `  fragile:
+    command: [/bin/sh, -c, "until [ -e ${fatal} ]; do sleep 0.02; done; exit 3"]
+    restart: never`;
+  const upgrade = stage.upgrade(generation("second", fragile));
+  await eventually(async () => (await ask(port)) === "second", { what: "the second", timeoutMs: 20_000 });
+  await stage.step("new", "PROBATION");
+  writeFileSync(fatal, "");
+  assert.equal((await upgrade).code, 1);
+  const proxy = async () => (await stage.server.status())?.services[0]?.instances[0];
+  await eventually(async () => (await proxy())?.state === "Ready" && (await proxy())?.pid !== pid, {
+    what: "another process",
+  });
+  // it would accept for five seconds, and end its connections for a minute: the address is free as soon as it is gone
+  process.kill(pid ?? 0, "SIGKILL");
+  await eventually(async () => (await ask(port)) === "first", { what: "an answer of the other process" });
+  await eventually(async () => (await stage.server.ask("/readyz")).status === 200, { what: "ready" });
+  assert.equal((await proxy())?.restarts, 1);
+});
