@@ -39,11 +39,11 @@ export function exists({ topology, role, side, how, step }) {
  * What cannot be had in a case, and why. Everything that is not named here is held to.
  * refused: new connections; broken: any request; slow: slow POST and streams; late: no answer to who asked for the upgrade
  */
-export function excuses({ topology, role, side, how, step }, upgraded) {
+export function excuses({ topology, role, side, how, step }, upgraded, ownedByNew) {
   const holdsAlone =
     typeof step === "number" ||
     step === "DRAINED" ||
-    (side === "old" ? steps.indexOf(step) <= steps.indexOf("OFFER") : step === "FINALIZE");
+    (side === "old" ? steps.indexOf(step) <= steps.indexOf("OFFER") : ownedByNew);
   const container = topology === "two" && role === "init";
   return {
     ...(container && how === "kill" && holdsAlone

@@ -34,10 +34,13 @@ function reached(running, { side, step }) {
   });
 }
 
-async function hit(running, one, wounded) {
+async function hit(running, one, wounded, result) {
   // where there is no such process at a random moment, the moment is just past: nothing is hit
   const victim = await until("the victim", () => running.processes()[one.role]?.[one.side], appearMs).catch(() => 0);
   if (victim === 0) return false;
+  // the step may be over by now: what nobody could have helped then is excused
+  const { owner, attempt } = running.journal() ?? {};
+  result.ownedByNew = owner?.release === "r2" && attempt?.state !== "committed";
   try {
     process.kill(victim, one.how === "kill" ? "SIGKILL" : "SIGSTOP");
   } catch {
@@ -71,6 +74,7 @@ export const nothingYet = (one) => ({
   problems: [],
   excused: [],
   hit: false,
+  ownedByNew: false,
   upgrade: "",
   owner: "",
   settledMs: 0,
@@ -100,14 +104,14 @@ export async function oneCase(product, one, limits) {
         atStep.then(() => "step"),
         upgrade.then(() => new Promise((done) => setTimeout(() => done("over"), limits.afterMs).unref())),
       ]);
-      if (first === "step") result.hit = await hit(running, one, wounded);
+      if (first === "step") result.hit = await hit(running, one, wounded, result);
       else if (typeof one.step !== "number") problems.push("the step was never told");
     }
     const from = nowMs();
     const { code, said } = await upgrade;
     result.upgrade = code === 0 ? "done" : code === 75 ? "busy" : code === "late" ? "late" : `failed: ${said}`;
     if (code === "late") {
-      const excuse = one.role === undefined ? undefined : excuses(one, false).late;
+      const excuse = one.role === undefined ? undefined : excuses(one, false, result.ownedByNew).late;
       const late = `the requester heard nothing for ${limits.upgradeMs / 1_000} s`;
       if (excuse === undefined) problems.push(late);
       else result.excused.push(`${late}: ${excuse}`);
@@ -159,7 +163,7 @@ async function settle(running, place, from, limits, result) {
 /** Counters against what must be so; an excuse that was used is kept. */
 function judge({ total, jobs, samples }, result) {
   const { one, problems, excused } = result;
-  const allowed = one.role === undefined ? {} : excuses(one, result.upgrade === "done");
+  const allowed = one.role === undefined ? {} : excuses(one, result.upgrade === "done", result.ownedByNew);
   const of = (modes, name) =>
     jobs.filter(({ mode }) => modes.includes(mode)).reduce((sum, counters) => sum + counters[name], 0);
   const blame = (modes, name, excuse) => {
