@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { type ControlClient, controlClient } from "../adapters/control-client/control-client.js";
 import { controlPath } from "../adapters/control-client/control-path.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
-import type { UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
+import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
 import { interrupted } from "./interrupted.js";
@@ -59,17 +59,21 @@ export const upgradeCommand: Command = {
     const client = controlClient(controlPath(values.socket, io.env));
     const show = values.json === true ? jsonLines(io) : textLines(io);
     const began = Date.now();
-    let attempt: string | undefined;
-    try {
-      for await (const line of client.upgrade(order, io.signal)) {
-        if (line.kind === "error") throw new EntryError(line.reason, line.error);
-        if (line.kind === "outcome") return ended(line, show);
-        attempt = line.attempt;
-        show.progress(line);
-      }
-    } catch (error) {
-      if (!io.signal.aborted) throw error;
+    let asked = await ask(client, order, show, io);
+    // the generation that it waited for is gone, and nothing was tried: whoever answers there now is asked, and waited for
+    while (order.wait && !io.signal.aborted && untried(asked)) {
+      const why = asked.outcome?.reason ?? "who was asked is gone";
+      show.progress({
+        attempt: asked.outcome?.attempt ?? "",
+        step: "wait",
+        at: Date.now(),
+        text: `${why}: asked again`,
+      });
+      await pause();
+      asked = await ask(client, order, show, io);
     }
+    const { attempt, outcome } = asked;
+    if (outcome !== undefined) return ended(outcome, show);
     if (io.signal.aborted) {
       if (attempt !== undefined) io.err("pingora-entry: the upgrade goes on; pingora-entry status tells how it ends\n");
       return interrupted;
@@ -77,6 +81,38 @@ export const upgradeCommand: Command = {
     return ended(await findOutcome(client, { attempt, began }, io), show);
   },
 };
+
+/** What one supervisor had to say of an order. */
+interface Asked {
+  /** one that has begun: to wait is none */
+  readonly attempt?: string | undefined;
+  /** undefined: the connection broke */
+  readonly outcome?: UpgradeOutcome;
+}
+
+async function ask(client: ControlClient, order: UpgradeOrder, show: Show, io: Io): Promise<Asked> {
+  let attempt: string | undefined;
+  try {
+    for await (const line of client.upgrade(order, io.signal)) {
+      if (line.kind === "error") throw new EntryError(line.reason, line.error);
+      if (line.kind === "outcome") return { attempt, outcome: line };
+      if (line.step !== "wait") attempt = line.attempt;
+      show.progress(line);
+    }
+  } catch (error) {
+    if (!io.signal.aborted) throw error;
+  }
+  return { attempt };
+}
+
+/** Also of a supervisor that died, or of an older release, which ended without a word to who waited. */
+function untried({ attempt, outcome }: Asked): boolean {
+  return attempt === undefined && (outcome === undefined || outcome.result === "busy");
+}
+
+function pause(): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, 200));
+}
 
 interface Show {
   progress(progress: UpgradeProgress): void;
@@ -101,7 +137,7 @@ async function findOutcome(
     const last = status?.lastUpgrade;
     if (last !== undefined && (order.attempt === undefined ? last.at >= order.began : last.attempt === order.attempt))
       return last;
-    await new Promise((wake) => setTimeout(wake, 200));
+    await pause();
   }
   throw new EntryError(
     "failed",

@@ -92,6 +92,15 @@ export class UpgradeOrders {
     let said = "";
     for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
       if (!order.wait || signal.aborted) return this.#busyEnd(attempt, why);
+      // this generation will never be free: who still waits asks again, where its successor answers
+      const { replacedBy } = old;
+      if (replacedBy !== undefined)
+        return this.#end(
+          attempt,
+          "busy",
+          `generation ${replacedBy.generation} has replaced this one meanwhile`,
+          "busy",
+        );
       if (why !== said) say("wait", why);
       said = why;
       await this.#parts.change(signal);

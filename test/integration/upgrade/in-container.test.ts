@@ -175,6 +175,77 @@ test("pingora-entry upgrade is busy while another one is under way, or waits for
   await eventually(async () => (await ask(stage.port)) === 4);
 });
 
+/** A generation that is not ready before the file is there. */
+const held = (number: number, file: string) =>
+  generation(number).replace(
+    "upgrade:",
+    `  gate:
+    command: [sleep, "1000"]
+    stop: { signal: KILL }
+    upgrade: { strategy: handover }
+    readinessProbe: { exec: { command: [test, -e, ${file}] }, periodSeconds: 0.1 }
+upgrade:`,
+  );
+
+/** `pingora-entry upgrade --wait` that has been told to wait. */
+async function waiting(stage: Upgradable, text: string) {
+  const conf = stage.config(`waiting-${Math.random()}.yaml`, text);
+  const child = spawn(program, ["upgrade", "--socket", stage.server.socket, "--conf", conf, "--wait"]);
+  let said = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (part: string) => {
+      said += part;
+    });
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, said }));
+  await eventually(() => said.includes("wait  "), { what: "the command that waits" });
+  return { child, ended };
+}
+
+test("pingora-entry upgrade --wait is not lost when the upgrade that it waits for replaces the generation", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const file = join(stage.server.dir, "open");
+  const first = stage.upgrade(held(2, file));
+  await stage.step("old", "PREPARING");
+  const others = [await waiting(stage, generation(3)), await waiting(stage, generation(3))];
+  writeFileSync(file, "");
+  assert.equal((await first).code, 0);
+  for (const { ended } of others) {
+    const { code, said } = await ended;
+    assert.equal(code, 0, said + stage.server.stderr);
+    assert.match(said, /^wait .*generation 2 has replaced this one meanwhile: asked again\n(.*\n)*replaced after/m);
+  }
+  assert.equal((await stage.server.phase("Running")).generation, 4);
+});
+
+test("pingora-entry upgrade --wait is not lost when the supervisor dies that it was told to wait by", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  const { pid } = await stage.server.phase("Running");
+  const first = stage.upgrade(held(2, join(stage.server.dir, "never")));
+  await stage.step("old", "PREPARING");
+  const other = await waiting(stage, generation(3));
+  process.kill(pid, "SIGKILL");
+  assert.equal((await first).code, 1);
+  const { code, said } = await other.ended;
+  assert.equal(code, 0, said + stage.server.stderr);
+  await eventually(async () => (await ask(stage.port)) === 3);
+});
+
+test("pingora-entry upgrade --wait that is interrupted while it waits has begun nothing, and does not say so", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const file = join(stage.server.dir, "open");
+  const first = stage.upgrade(held(2, file));
+  await stage.step("old", "PREPARING");
+  const other = await waiting(stage, generation(3));
+  other.child.kill("SIGINT");
+  const { code, said } = await other.ended;
+  assert.equal(code, 130);
+  assert.doesNotMatch(said, /goes on/);
+  writeFileSync(file, "");
+  assert.equal((await first).code, 0);
+});
+
 test("SIGTERM in the middle of an upgrade stops both generations within the grace, with exit code 0", async () => {
   for (const step of ["LEASE", "CLAIM", "READY", "COMMIT", "PROBATION"]) {
     await using stage = await Upgradable.start(generation(1, "shutdown: { gracePeriodSeconds: 8 }"));
