@@ -44,6 +44,13 @@ const completed: UpgradeEnd = { reason: "", cause: "none" };
 const retireMs = 10_000;
 const retirePollMs = 20;
 
+/**
+ * What the successor waits for between READY and COMMIT must be over clearly before it gives up, which it does after bootMs: by then what
+ * does not end is killed, and a while later the attempt is given up here, where it is known what did not end.
+ */
+const yieldShare = 0.75;
+const stuckShare = 0.9;
+
 /** What an attempt looks like from here. */
 interface Attempt {
   readonly session: OldSession;
@@ -201,7 +208,7 @@ export class OldGeneration {
 
   /** Undefined when the successor has the sockets and is on probation; else how it ended. */
   async #transfer(attempt: Attempt, owner: Owner, session: OldSession): Promise<OldEnd | undefined> {
-    const { clock, plan, services, log } = this.#parts;
+    const { clock, plan, log } = this.#parts;
     const sockets = this.#sockets();
     this.#enter(attempt, "LEASE", `lent to generation ${session.peer.generation} (attempt ${session.peer.attempt})`);
     const granted = session.grant(sockets, this.#parts.older());
@@ -226,13 +233,32 @@ export class OldGeneration {
     if (!ready.ok) return ready.end;
     this.#enter(attempt, "READY", "its services are ready");
     attempt.yielded = true;
-    await services.yield(clock.now() + plan.bootMs, "left to the new generation");
+    const stuck = await this.#yield(session);
+    if (stuck !== undefined) return stuck;
     this.#parts.pauseEndpoints();
     this.#enter(attempt, "COMMIT", "the sockets are its own", clock.now() + plan.bootMs);
     const committed: HandoverStep<void, OldEnd> = await session.commit(owner.lockFd);
     if (!committed.ok) return committed.end;
     attempt.committed = true;
     return undefined;
+  }
+
+  /** Undefined when what only one can have has ended; else how the attempt did. */
+  async #yield(session: OldSession): Promise<OldEnd | undefined> {
+    const { clock, plan, services } = this.#parts;
+    const over = new AbortController();
+    const from = clock.now();
+    void clock.until(from + stuckShare * plan.bootMs, over.signal).then(() => over.abort());
+    void session.ended.then(() => over.abort());
+    const left = await services.yield(from + yieldShare * plan.bootMs, "left to the new generation", over.signal);
+    over.abort();
+    if (left.length === 0) return undefined;
+    const names = `${left.length === 1 ? "service" : "services"} ${left.join(", ")}`;
+    const seconds = ((clock.now() - from) / 1000).toFixed(1);
+    session.abort(`${names} did not end within ${seconds} s`, "service");
+    const end = await session.ended;
+    // one whose bootSeconds are shorter has given up before
+    return end.cause === "unready" ? { ...end, reason: `${end.reason}: ${names} had not ended` } : end;
   }
 
   #sockets(): OwnSocket[] {

@@ -201,10 +201,10 @@ export class ServiceSet {
 
   /**
    * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both.
-   * Resolves when the former have ended, at `deadline` at the latest.
+   * Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
    */
-  async yield(deadline: number, reason: string): Promise<void> {
-    const stopped: Instance[] = [];
+  async yield(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
+    const stopped: Member[] = [];
     this.#mercy.abort();
     for (const member of this.#members.values()) {
       const part = yieldPart(member.spec);
@@ -218,10 +218,12 @@ export class ServiceSet {
         if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
         else instance.stop("stay", reason, deadline);
       }
-      if (part === "stop") stopped.push(...member.instances);
+      if (part === "stop") stopped.push(member);
     }
     this.#parts.changed();
-    while (stopped.some((instance) => !isIdle(instance.fold.state))) await this.#change();
+    const left = () => stopped.filter(({ instances }) => instances.some(({ fold }) => !isIdle(fold.state)));
+    while (left().length > 0 && !signal.aborted) await this.#change(signal);
+    return left().map(({ spec }) => spec.name);
   }
 
   /**
@@ -244,7 +246,7 @@ export class ServiceSet {
       for (const [index, instance] of [...member.instances.entries()]) {
         const { state } = instance.fold;
         if (isIdle(state)) instance.start();
-        // of a supervisor that died while it was stopped
+        // its stop is not waited for any more
         else if (state.name === "Stopping") instance.stop("restart-now", "the new generation is no more");
         else if (own) this.#replace(member, index, instance);
       }

@@ -362,6 +362,35 @@ upgrade: { probationSeconds: 0.5, bootSeconds: 10 }
   assert.deepEqual(stage.said(), ["start 1", "quit 1", "start 2"]);
 });
 
+/** What only one can have, and what does not end by itself. */
+const stubborn = (bootSeconds: number) => `
+services:
+  q:
+    command: [/bin/sh, -c, 'trap "" TERM; echo start q >> {{dir}}/web.log; while :; do sleep 0.05; done']
+    upgrade: { strategy: restart }
+    stop: { graceSeconds: 15 }
+upgrade: { probationSeconds: 0.5, bootSeconds: ${bootSeconds} }
+`;
+
+test("a service that does not end when it is left to the new generation is killed in time for the upgrade", async () => {
+  await using stage = await Upgradable.start(stubborn(4));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(stubborn(4));
+  assert.equal(code, 0, err);
+  await eventually(() => stage.said().length === 2, { what: "the one of generation 2" });
+});
+
+test("a service that had not ended when the new generation gave up is named, and starts again", async () => {
+  await using stage = await Upgradable.start(stubborn(8));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(stubborn(2));
+  assert.equal(code, 1, err);
+  assert.match(err, /OLD did not go on within 2 s \(ready\): service q had not ended; generation 1 serves on/);
+  await eventually(() => stage.said().length === 2, { what: "another one of generation 1", timeoutMs: 10_000 });
+  const status = await stage.server.phase("Running");
+  assert.equal(status.generation, 1);
+});
+
 test("the old generation counts no probe of the new one among the connections that it drained", async () => {
   // it accepts on for a while when it is told to end, so that it gets some of the new generation's probes
   const program = `
