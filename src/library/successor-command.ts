@@ -9,6 +9,14 @@ const scriptName = "pingora-entry.cjs";
 /** The order to take over, for whoever starts with it. */
 export const orderVariable = "PINGORA_ENTRY_UPGRADE";
 
+/** No init of ours started this process, so none can start its successor. */
+export function noSuccessor(): EntryError {
+  return new EntryError(
+    "usage",
+    `cannot start a new generation of this server: it is a program of its own, and no init started it; start a second process of it with ${orderVariable}=ID, any new ID`,
+  );
+}
+
 /**
  * The command line of this process, with another release's program or other configuration files where the order names them.
  * @throws EntryError usage: the order names a release that is none, or this process is not the program

@@ -39,7 +39,7 @@ import { writePidFile } from "./pid-file.js";
 import { type Place, takePlace } from "./place.js";
 import { renewInit } from "./renew-init.js";
 import type { ServiceContext } from "./service.js";
-import { orderVariable, successorCommand } from "./successor-command.js";
+import { noSuccessor, orderVariable, successorCommand } from "./successor-command.js";
 
 export type EntryInit = Init;
 
@@ -129,7 +129,14 @@ async function putTogether(
   const wiring = createWiring({ ...outputs, history, wall: clock.wall, log, notifyDirectories: directories });
   const tally = new EventTally();
   const own = new OwnConnections();
-  const { upgrade: place, reason: noUpgrades } = await findPlace(plan, init, initPath, order, log, tally);
+  const { upgrade: place, reason: noUpgrades } = await findPlace(
+    plan,
+    init,
+    { path: initPath, ours: signalsComeFromInit },
+    order,
+    log,
+    tally,
+  );
   if (place?.kind === "standby") {
     log.info("another generation runs already: standing by until it is gone");
     log.flush();
@@ -252,7 +259,7 @@ function makeParents(path: string): void {
 async function findPlace(
   { upgrade }: Plan,
   init: Init,
-  initPath: string,
+  program: { readonly path: string /** it started this process */; readonly ours: boolean },
   order: string | undefined,
   log: Log,
   tally: EventTally,
@@ -263,10 +270,13 @@ async function findPlace(
     const handover = openHandover({ directory, clock: systemClock, times: handoverTimes(upgrade) });
     const place = await takePlace(upgrade, init, order ?? process.env[orderVariable], {
       handover,
-      command: (each, attempt) => successorCommand(each, attempt, { ...process, env: exactEnvironment(process.env) }),
+      command: (each, attempt) => {
+        if (!program.ours) throw noSuccessor();
+        return successorCommand(each, attempt, { ...process, env: exactEnvironment(process.env) });
+      },
       attemptId: randomUUID,
       refused: () => tally.upgradeRefused(),
-      renewInit: () => renewInit(init, initPath),
+      renewInit: () => renewInit(init, program.path),
     });
     return { upgrade: place, reason: "" };
   } catch (error) {

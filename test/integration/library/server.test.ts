@@ -104,6 +104,51 @@ test("Server asks a shutdown watch again when the upgrade that it asked for was 
   assert.equal(stdout, "0 0 cannot hand over in pingora's way: there is no listener\n");
 });
 
+test("Server refuses an upgrade by command before it begins, and says which way there is, which there is", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "pe-lib-"));
+  const socket = join(dir, "control.sock");
+  const program = (order: string) => `
+    ${order}
+    const conf = defaultConf();
+    const upgrade = { ...conf.upgrade, directory: ${JSON.stringify(join(dir, "upgrade"))}, optional: false, probationMs: 200 };
+    const server = new Server({ ...conf, admin: { socket: ${JSON.stringify(socket)} }, upgrade });
+    server.addService(backgroundService("a", ({ shutdown }) => new Promise((done) => shutdown.addEventListener("abort", done))));
+    (async () => { for await (const phase of server.watchExecutionPhase()) console.log(phase); })();
+    await server.runForever();
+  `;
+  const command = async (...args: string[]) => {
+    const child = spawn(resolve("dist/bin/pingora-entry"), ["upgrade", "--socket", socket, ...args]);
+    let err = "";
+    child.stderr.on("data", (data) => {
+      err += data;
+    });
+    return new Promise<{ code: number | null; err: string }>((done) =>
+      child.on("close", (code) => done({ code, err })),
+    );
+  };
+  try {
+    const first = await run(program(""), async (one) => {
+      await eventually(() => one.stdout().includes("Running"), { what: "the first process" });
+      for (const args of [[], ["--path", "/nowhere"]]) {
+        const { code, err } = await command(...args);
+        assert.equal(code, 64, err);
+        assert.match(err, /program of its own.*start a second process of it with PINGORA_ENTRY_UPGRADE=ID/);
+      }
+      assert.ok(!one.stdout().includes("GracefulUpgrade"));
+      const second = await run(program('process.env.PINGORA_ENTRY_UPGRADE = "2";'), async (two) => {
+        await eventually(() => two.stdout().includes("Running") && one.stdout().includes("Terminated"), {
+          what: "the second process in the first one's place",
+        });
+        two.kill("SIGTERM");
+      });
+      assert.equal(second.code, 0, second.stderr);
+    });
+    assert.equal(first.code, 0, first.stderr);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
 test("Server refuses a dependency cycle with its path, and goes on without that edge", async () => {
   const { stdout, stderr } = await run(`
     const server = new Server();
