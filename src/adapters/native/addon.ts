@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
 
@@ -142,7 +142,53 @@ function findAddon(): string {
   throw new EntryError("os", `cannot load the native addon: ${file} does not exist; build it with \`npm run setup\``);
 }
 
+/** What the loader says of a file for another machine is that there is none. Undefined: it is for this one. */
+function otherMachine(path: string): string | undefined {
+  const [found, needed] = [machineOf(path), machineOf(process.execPath)];
+  if (found === undefined || needed === undefined || found === needed) return undefined;
+  return `${path} is for ${machineName(found)}, and this Node for ${machineName(needed)}: a release for this architecture is needed`;
+}
+
+const elf = Buffer.from("\x7fELF");
+/** elf(5), e_machine. Of a big-endian machine it is read swapped, on both sides: still the same, or another */
+const machineAt = 18;
+
+function machineOf(path: string): number | undefined {
+  try {
+    const head = Buffer.alloc(machineAt + 2);
+    const fd = openSync(path, "r");
+    try {
+      readSync(fd, head, 0, head.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+    return head.subarray(0, elf.length).equals(elf) ? head.readUInt16LE(machineAt) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function machineName(machine: number): string {
+  const names: Readonly<Record<number, string>> = {
+    3: "x86",
+    21: "ppc64",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv",
+  };
+  return names[machine] ?? `another machine (ELF ${machine})`;
+}
+
 let loaded: Addon | undefined;
+
+/**
+ * For who only looks: a release with an addon is one that can load it. Without the file there is nothing to be said.
+ * @throws EntryError os: as native()
+ */
+export function checkNative(): void {
+  if (existsSync(nativeFile("addon.node"))) native();
+}
 
 /**
  * The addon, loaded at the first call.
@@ -155,7 +201,7 @@ export function native(): Addon {
   try {
     process.dlopen(module, path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = otherMachine(path) ?? (cause instanceof Error ? cause.message : String(cause));
     throw new EntryError("os", `cannot load the native addon: ${reason}`, { cause });
   }
   loaded = module.exports as Addon;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { UpgradeCause } from "../../../src/core/upgrade-cause.js";
 import { childrenOf, eventually, program } from "../harness.js";
@@ -114,6 +114,18 @@ for (const [what, { next, reason, cause }] of Object.entries(failures)) {
     await eventually(async () => (await ask(stage.port)) === 3, { what: "generation 3 answers" });
   });
 }
+
+test("pingora-entry upgrade to a release for another architecture fails at its check, which says so", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const path = join(stage.server.dir, "release");
+  cpSync(dirname(program), path, { recursive: true });
+  // e_machine of a machine that there is not
+  writeSync(openSync(join(path, "addon.node"), "r+"), Buffer.from([0x34, 0x12]), 0, 2, 18);
+  const { code, err } = await stage.upgrade(undefined, "--path", path);
+  assert.equal(code, 1);
+  assert.match(err, /check failed: .*addon\.node is for another machine \(ELF 4660\), and this Node for \w+/);
+});
 
 /** Answers to /slow take so long. */
 const slow = (number: number, ms: number) => generation(number).replace("env: {", `env: { SLOW_MS: "${ms}",`);
