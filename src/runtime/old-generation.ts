@@ -360,7 +360,8 @@ export class OldGeneration {
       at: clock.wall(),
       seconds: (clock.now() - attempt.began) / 1000,
       generation: result === "completed" ? attempt.session.peer.generation : upgrade.me.generation,
-      warnings: attempt.warnings,
+      // they are of what the replaced one leaves
+      warnings: result === "completed" ? attempt.warnings : [],
     });
     if (result !== "completed") {
       this.#attempt = undefined;

@@ -298,7 +298,8 @@ export class Upgrades {
     const older = this.#older.count;
     if (older + 2 <= server.plan.upgrade.maxGenerations) return undefined;
     if (older > 1) return { reason: `${older} older generations still end their services`, msLeft: 1_000 };
-    return { reason: `generation ${oldest?.generation ?? "before"} still ends its services`, msLeft: 1_000 };
+    const which = oldest === undefined ? "an older generation" : `generation ${oldest.generation}`;
+    return { reason: `${which} still ends its services`, msLeft: 1_000 };
   }
 
   #ended(outcome: UpgradeOutcome): void {

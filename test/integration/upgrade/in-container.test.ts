@@ -127,6 +127,16 @@ test("pingora-entry upgrade to a release for another architecture fails at its c
   assert.match(err, /check failed: .*addon\.node is for another machine \(ELF 4660\), and this Node for \w+/);
 });
 
+test("pingora-entry upgrade that is rolled back does not warn of a listener that is not closed", async () => {
+  const more = (text: string) => text.replace("listeners: {", 'listeners: { old: { tcp: "127.0.0.1:0" },');
+  await using stage = await Upgradable.start(more(generation(1)));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(failures["names a program that is not there"]?.next);
+  assert.equal(code, 1);
+  assert.doesNotMatch(err, /nobody claimed/);
+  assert.match((await stage.upgrade(generation(2))).err, /nobody claimed listener "old"/);
+});
+
 /** Answers to /slow take so long. */
 const slow = (number: number, ms: number) => generation(number).replace("env: {", `env: { SLOW_MS: "${ms}",`);
 
