@@ -115,8 +115,8 @@ static bool feed_byte(struct slot *slot, char byte) {
       if (slot->done) response->part = WHOLE;
       return true;
     case WHOLE:
-      /* more than was announced */
-      return false;
+      /* more than was announced; but a line that was under way when "bye" was said comes back behind it */
+      return response->status == 101;
   }
   return false;
 }
