@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { EntryError } from "../core/entry-error.js";
 import type { UpgradeOrder } from "../core/upgrade-outcome.js";
 import type { SuccessorCommand } from "../runtime/upgrade-parts.js";
@@ -48,13 +48,7 @@ export function successorCommand(
   );
   if (!isProgram) return { check: ["true"], argv: [...head, ...words], env };
   const args = withConf(rest, order.conf);
-  return { check: [...checker(script, head), "check", ...withoutOrder(args)], argv: [...head, "run", ...args], env };
-}
-
-/** As an operator would ask: the native program beside the script disturbs least what runs meanwhile (src/native/init/slice.h). */
-function checker(script: string, head: readonly string[]): readonly string[] {
-  const program = join(dirname(script), "pingora-entry");
-  return existsSync(program) ? [program] : head;
+  return { check: [...head, "check", ...withoutOrder(args)], argv: [...head, "run", ...args], env };
 }
 
 /** Our options end at `--` or the first word that is none, as `run` reads them. */

@@ -15,7 +15,6 @@
 #include "request.h"
 #include "say.h"
 #include "service_link.h"
-#include "slice.h"
 #include "slip.h"
 #include "supervise.h"
 #include "version.h"
@@ -108,7 +107,6 @@ static int become_node(const char *subcommand, char *const rest[], char *const e
     char **arguments = node_arguments(&node, subcommand, rest);
     if (arguments == NULL)
         return EXIT_SYSTEM;
-    slice_shorten();
     early_set_mask(early_given_mask());
     execute(arguments, environment);
     return execute_explain(node.program, errno, environment);

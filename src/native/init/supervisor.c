@@ -19,7 +19,6 @@
 #include "program.h"
 #include "report.h"
 #include "say.h"
-#include "slice.h"
 #include "spawn.h"
 #include "state.h"
 #include "stop.h"
@@ -111,7 +110,6 @@ static _Noreturn void be_supervisor(const struct supervisor *supervisor, int cha
     char **arguments = (char **)first_arguments, **environment = (char **)first_environment;
     /* out of reach of the terminal's signals: those are the init's to receive, and its to hear of from the init */
     setsid();
-    slice_shorten();
     spawn_restore();
     if (supervisor->program >= 0 && !program_read(supervisor->program, &arguments, &environment))
         fail_to_start(failure_pipe, "the program that was kept", environment);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { release } from "node:os";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { allSettings } from "../../../src/adapters/config/settings.js";
@@ -26,19 +25,6 @@ async function call(where: string, args: readonly string[], options: RunOptions 
   const { code } = await running.ended;
   return { code, out: running.out(), err: running.err() };
 }
-
-const [major = 0, minor = 0] = release().split(".").map(Number);
-const knowsSlices = (major > 6 || (major === 6 && minor >= 12)) && existsSync("/proc/self/sched");
-
-test("Node runs in the scheduler's shortest turns, what is wrapped does not", {
-  skip: skip || !knowsSlices,
-}, async () => {
-  const printSlice = 'sed -n "s/^se.slice *: *//p" /proc/$$/sched';
-  const where = home(`#!/bin/sh\n${printSlice}\n`);
-  assert.equal((await call(where, ["status"])).out, "100000\n");
-  assert.equal((await call(where, ["run", "-c", "x"])).out, "100000\n");
-  assert.notEqual((await call(where, ["--", "sh", "-c", printSlice])).out, "100000\n");
-});
 
 test("a subcommand is Node with the bundle, options before it or after it", { skip }, async () => {
   const where = home();
