@@ -7,6 +7,7 @@ import type { Plan } from "../core/plan.js";
 import { problemSentence, problemText, sourceText } from "../core/problem-text.js";
 import { writeTerminationMessage } from "../library/farewell.js";
 import { processService } from "../library/process-service.js";
+import { leaveRefusal } from "../library/refusal-file.js";
 import { Server } from "../library/server.js";
 import { adoptInit, type EntryInit } from "../library/world.js";
 import { argumentsProblem } from "./arguments.js";
@@ -36,8 +37,9 @@ export const runCommand: Command = {
   summary: "run the configured services (what the entrypoint does by default)",
   usage,
   async run(args, io) {
-    const init = await adoptInit();
+    let init: EntryInit | undefined;
     try {
+      init = await adoptInit();
       const plan = savedPlan(init) ?? (await configuredPlan(args, io));
       init?.save(planName, JSON.stringify(plan));
       const { services, waves: _, ...conf } = plan;
@@ -50,6 +52,7 @@ export const runCommand: Command = {
       const text = problemText("pingora-entry", error);
       io.err(text);
       writeTerminationMessage(text, io.env);
+      leaveRefusal(text, io.env);
       init?.exit(error.exitCode);
       return error.exitCode;
     }

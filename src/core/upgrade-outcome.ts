@@ -10,10 +10,9 @@ export interface UpgradeOrder {
   readonly wait: boolean;
 }
 
-/** The steps of docs/upgrade.md, in their order; the first three come before the two generations meet. */
+/** The steps of docs/upgrade.md, in their order; the first two come before the two generations meet. */
 export const upgradeSteps = [
   "wait",
-  "check",
   "start",
   "LEASE",
   "OFFER",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { EntryError } from "../core/entry-error.js";
 import type { UpgradeOrder } from "../core/upgrade-outcome.js";
 import type { SuccessorCommand } from "../runtime/upgrade-parts.js";
+import { refusalVariable } from "./refusal-file.js";
 
 const scriptName = "pingora-entry.cjs";
 
@@ -23,7 +24,7 @@ export function noSuccessor(): EntryError {
  */
 export function successorCommand(
   order: UpgradeOrder,
-  attempt: string,
+  { attempt, refusal }: { readonly attempt: string; readonly refusal: string },
   running: { readonly argv: readonly string[]; readonly execArgv: readonly string[]; readonly env: NodeJS.ProcessEnv },
 ): SuccessorCommand {
   const [node = process.execPath, ownScript = "", ...words] = running.argv;
@@ -43,12 +44,10 @@ export function successorCommand(
   const ownNode = order.path === undefined ? undefined : join(order.path, "node");
   const program = ownNode !== undefined && existsSync(ownNode) ? ownNode : node;
   const head = [program, ...running.execArgv, script];
-  const env = Object.entries({ ...running.env, [orderVariable]: attempt }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${value}`],
+  const env = Object.entries({ ...running.env, [orderVariable]: attempt, [refusalVariable]: refusal }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [`${name}=${value}`]),
   );
-  if (!isProgram) return { check: ["true"], argv: [...head, ...words], env };
-  const args = withConf(rest, order.conf);
-  return { check: [...head, "check", ...withoutOrder(args)], argv: [...head, "run", ...args], env };
+  return { argv: [...head, ...(isProgram ? ["run", ...withConf(rest, order.conf)] : words)], env };
 }
 
 /** Our options end at `--` or the first word that is none, as `run` reads them. */
@@ -72,10 +71,4 @@ function withConf(args: readonly string[], conf: readonly string[]): string[] {
     else if (!/^(-c.|--conf=)/.test(word)) kept.push(word);
   }
   return [...kept, ...conf.flatMap((file) => ["-c", file]), ...command];
-}
-
-/** What only `run` knows. */
-function withoutOrder(args: readonly string[]): string[] {
-  const { own, command } = split(args);
-  return [...own.filter((word) => !["-u", "--upgrade", "-d", "--daemon"].includes(word)), ...command];
 }

@@ -37,6 +37,7 @@ import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 import { farewell, lastWords } from "./farewell.js";
 import { writePidFile } from "./pid-file.js";
 import { type Place, takePlace } from "./place.js";
+import { refusalFile, takeRefusal } from "./refusal-file.js";
 import { renewInit } from "./renew-init.js";
 import type { ServiceContext } from "./service.js";
 import { noSuccessor, orderVariable, successorCommand } from "./successor-command.js";
@@ -272,8 +273,10 @@ async function findPlace(
       handover,
       command: (each, attempt) => {
         if (!program.ours) throw noSuccessor();
-        return successorCommand(each, attempt, { ...process, env: exactEnvironment(process.env) });
+        const running = { ...process, env: exactEnvironment(process.env) };
+        return successorCommand(each, { attempt, refusal: refusalFile(directory, attempt) }, running);
       },
+      refusal: (attempt) => takeRefusal(refusalFile(directory, attempt)),
       attemptId: randomUUID,
       refused: () => tally.upgradeRefused(),
       renewInit: () => renewInit(init, program.path),

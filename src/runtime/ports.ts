@@ -246,8 +246,6 @@ export interface Prober {
 }
 
 export interface ProbeContext {
-  /** all that a command wrote, up to some KiB, not only its last line */
-  readonly wholeOutput?: boolean;
   /** only a connection that one of these processes, or one below them, has accepted tells anything; undefined: whoever accepts */
   readonly acceptedBy?: readonly number[];
   /** a unique prefix for processes of exec probes */

@@ -1,8 +1,8 @@
-import { EntryError } from "../core/entry-error.js";
+import { EntryError, exitCodes } from "../core/entry-error.js";
 import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { OldGeneration } from "./old-generation.js";
-import type { Clock, ExitStatus, Init, Log, Prober } from "./ports.js";
+import type { Clock, ExitStatus, Init, Log } from "./ports.js";
 import { Scope } from "./scope.js";
 import type { StopRecord } from "./stop-request.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
@@ -15,7 +15,6 @@ export interface OrderParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly prober: Prober;
   /** the stop of this server, once there is one */
   readonly stop: () => Pick<StopRecord, "signalled"> | undefined;
   /** why none can begin now; undefined: one can */
@@ -37,9 +36,6 @@ type Successor = Awaited<ReturnType<Init["successor"]>>;
 
 /** An init that stands still is not waited for. */
 const answerMs = 1_000;
-
-/** How long a check of the new configuration may take. */
-const checkMs = 30_000;
 
 /** Upgrades that an operator orders from this generation: a successor under the same init. One at a time. */
 export class UpgradeOrders {
@@ -76,9 +72,13 @@ export class UpgradeOrders {
     if (this.#running?.line !== line || this.#parts.old.busy) return;
     const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
     const { attempt } = this.#running;
-    this.#running.settle(
-      this.#rolledBack(attempt, "start", `the new generation ${how} before it asked for the sockets`),
-    );
+    const said = this.#parts.upgrade.refusal(attempt);
+    const ending = `the new generation ${how} before it asked for the sockets`;
+    const outcome =
+      status.code === exitCodes.config.code
+        ? this.#rolledBack(attempt, "check", said === undefined ? ending : `check failed: ${said}`)
+        : this.#rolledBack(attempt, "start", said === undefined ? ending : `${ending}: ${said}`);
+    this.#running.settle(outcome);
   }
 
   async run(
@@ -143,16 +143,7 @@ export class UpgradeOrders {
     command: ReturnType<UpgradeParts["command"]>,
     say: (step: UpgradeStep, text: string) => void,
   ): Promise<UpgradeOutcome> {
-    const { clock, init, prober, bootMs, log } = this.#parts;
-    say("check", "the new generation's configuration");
-    const context = { id: `upgrade/${attempt}#check`, env: command.env, wholeOutput: true };
-    const checked = await prober.ask(
-      { kind: "exec", command: command.check },
-      context,
-      checkMs,
-      new AbortController().signal,
-    );
-    if (!checked.ok) return this.#rolledBack(attempt, "check", `check failed: ${checked.output ?? checked.reason}`);
+    const { clock, init, bootMs, log } = this.#parts;
     say("start", "the new generation");
     this.#parts.old.makeRoom();
     const started = await this.#start(command);

@@ -3,8 +3,6 @@ import type { Handover, HandoverIdentity, NewSession, OldSession, Owner } from "
 
 /** How another generation is started: the same program, or another release of it. */
 export interface SuccessorCommand {
-  /** exits with 0 when the configuration can be used, and says why not otherwise */
-  readonly check: readonly string[];
   readonly argv: readonly string[];
   /** complete environment as NAME=value; it holds the order to take over */
   readonly env: readonly string[];
@@ -30,6 +28,8 @@ export interface UpgradeParts {
   /** @throws EntryError usage for an order that names no release */
   readonly command: (order: UpgradeOrder, attempt: string) => SuccessorCommand;
   readonly attemptId: () => string;
+  /** why an attempt's candidate did not come to ask, in its own words, which are forgotten with this; undefined: it said nothing */
+  readonly refusal: (attempt: string) => string | undefined;
   /** told of each order and each candidate that was turned away as busy: nothing was tried, so no snapshot tells */
   readonly refused: () => void;
   /** replaces the init by the one of this release when that is another program; resolves with a warning when it could not be */

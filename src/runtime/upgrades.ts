@@ -31,7 +31,7 @@ export interface SavedUpgrade {
 }
 
 export interface UpgradesParts {
-  readonly server: Pick<ServerParts, "clock" | "log" | "init" | "prober" | "sockets" | "closeFd" | "addressesOf"> & {
+  readonly server: Pick<ServerParts, "clock" | "log" | "init" | "sockets" | "closeFd" | "addressesOf"> & {
     readonly plan: Plan;
   };
   readonly upgrade: UpgradeParts;
@@ -118,7 +118,6 @@ export class Upgrades {
       clock,
       log,
       init,
-      prober: server.prober,
       stop: parts.stop,
       busy: () => this.#busy(),
       change: (signal) => this.#change(signal),

@@ -57,4 +57,6 @@ export function noticeVariables(env: Readonly<Record<string, string | undefined>
 }
 
 /** Variables with a meaning that is no setting. */
-const own = ["CHANNEL", "ID", "HOME", "UPGRADE", "CONF", "SUPERVISOR"].map((name) => `PINGORA_ENTRY_${name}`);
+const own = ["CHANNEL", "ID", "HOME", "UPGRADE", "REFUSAL", "CONF", "SUPERVISOR"].map(
+  (name) => `PINGORA_ENTRY_${name}`,
+);

@@ -51,7 +51,7 @@ export function execProbe(command: readonly string[], context: ProbeContext, wor
       if (left) return;
       // somebody still holds the other end: the command has left a process behind
       const alone = output.drain();
-      const said = context.wholeOutput ? output.text.trim() : printable(output.lastLine, 200);
+      const said = printable(output.lastLine, 200);
       settle(status.code === 0 ? passed : failed(exitText(status), said));
       if (alone) init.forget(id);
       else kill();
