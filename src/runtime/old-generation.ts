@@ -8,8 +8,8 @@ import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade
 import type { Task } from "./driver.js";
 import type { Posted } from "./inbox.js";
 import type { BoundListener, Clock, HandoverStep, Init, Log, OldEnd, OldSession, Owner, OwnSocket } from "./ports.js";
-import type { ServiceSet } from "./service-set.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
+import type { Yielding } from "./yielding.js";
 
 /** What the owner's lock is called among what the init holds. */
 export const lockName = "upgrade:lock";
@@ -20,7 +20,7 @@ export interface OldParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly services: Pick<ServiceSet, "yield" | "resumeYielded" | "yielded">;
+  readonly yielding: Yielding;
   readonly listeners: ReadonlyMap<string, BoundListener>;
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
@@ -245,12 +245,12 @@ export class OldGeneration {
 
   /** Undefined when what only one can have has ended; else how the attempt did. */
   async #yield(session: OldSession): Promise<OldEnd | undefined> {
-    const { clock, plan, services } = this.#parts;
+    const { clock, plan, yielding } = this.#parts;
     const over = new AbortController();
     const from = clock.now();
     void clock.until(from + stuckShare * plan.bootMs, over.signal).then(() => over.abort());
     void session.ended.then(() => over.abort());
-    const left = await services.yield(from + yieldShare * plan.bootMs, "left to the new generation", over.signal);
+    const left = await yielding.begin(from + yieldShare * plan.bootMs, "left to the new generation", over.signal);
     over.abort();
     if (left.length === 0) return undefined;
     const names = `${left.length === 1 ? "service" : "services"} ${left.join(", ")}`;
@@ -287,15 +287,15 @@ export class OldGeneration {
   }
 
   #takeBack(attempt: Attempt, { leaves }: OldEnd): void {
-    const { init, services, openEndpoints, log, clock, plan } = this.#parts;
+    const { init, yielding, openEndpoints, log, clock, plan } = this.#parts;
     init.own();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
-    if (leaves && services.yielded.length === 0) {
+    if (leaves && yielding.names.length === 0) {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
     } else this.#abandon(attempt);
     if (!attempt.yielded) return;
     openEndpoints();
-    services.resumeYielded();
+    yielding.takeBack();
     try {
       this.#owner?.reopen();
     } catch (error) {
@@ -325,9 +325,9 @@ export class OldGeneration {
   #afterRestart(superseded: PhaseEvent, owner: PhaseEvent): Posted {
     if (this.replacedBy !== undefined)
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
-    const { init, services } = this.#parts;
+    const { init, yielding } = this.#parts;
     init.own();
-    services.resumeYielded();
+    yielding.takeBack();
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }
 

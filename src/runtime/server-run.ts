@@ -385,7 +385,7 @@ export class ServerRun {
       signal: this.#signal,
       killed: this.#shutdown.killed,
       held: this.#services.held,
-      yielded: this.#services.yielded,
+      yielded: this.#services.yielding.names,
       instances: this.#services.records,
       ...(upgrade === undefined ? {} : { upgrade }),
       ...(stop === undefined ? {} : { stop }),

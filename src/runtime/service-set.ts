@@ -2,7 +2,7 @@ import { EntryError } from "../core/entry-error.js";
 import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isDown, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServiceView } from "../core/snapshot.js";
-import { needsPreflight, upgradePart, yieldPart } from "../core/upgrade-part.js";
+import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
@@ -11,6 +11,7 @@ import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 import { Preflight, type PreflightParts } from "./preflight.js";
 import { stopCommandId } from "./process-body.js";
 import type { SavedState } from "./saved-state.js";
+import { Yielding } from "./yielding.js";
 
 export interface ServiceEnding {
   readonly service: string;
@@ -65,12 +66,20 @@ export class ServiceSet {
   #candidate = false;
   /** trials that are not ready by then have failed */
   #trialsUntil = 0;
-  /** while what starts again after a rollback is excused */
-  #mercy = new AbortController();
   #waiters: (() => void)[] = [];
+  /** what is done for a successor */
+  readonly yielding: Yielding;
 
   constructor(parts: ServiceSetParts) {
     this.#parts = parts;
+    this.yielding = new Yielding({
+      ...parts,
+      members: this.#members,
+      starting: () => this.#starting,
+      change: (signal) => this.#change(signal),
+      startWhatCan: () => this.#startWhatCan(),
+      excuseNobody: () => this.excuseNobody(),
+    });
     for (const spec of parts.plan.services) {
       const body = parts.body(spec);
       const log = parts.log.child({ service: spec.name });
@@ -130,11 +139,6 @@ export class ServiceSet {
   /** Names of services stopped by request; part of what a restarted supervisor needs. */
   get held(): string[] {
     return [...this.#members.values()].filter((member) => member.held).map((member) => member.spec.name);
-  }
-
-  /** Names of services held in favour of a successor. */
-  get yielded(): string[] {
-    return [...this.#members.values()].filter((member) => member.yielded).map((member) => member.spec.name);
   }
 
   /** `strays` are the children that belong to no instance (any more), `resumed` the ids of those that do. */
@@ -199,84 +203,6 @@ export class ServiceSet {
     this.#parts.changed();
   }
 
-  /**
-   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both.
-   * Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
-   */
-  async yield(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
-    const stopped: Member[] = [];
-    this.#mercy.abort();
-    for (const member of this.#members.values()) {
-      const part = yieldPart(member.spec);
-      if (part === "keep" || member.held) continue;
-      member.excused = true;
-      member.held = true;
-      member.yielded = true;
-      // on record before it is told: whoever comes after this supervisor must know what becomes of its process
-      if (part === "signal") this.#parts.save();
-      for (const instance of member.instances) {
-        if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
-        else instance.stop("stay", reason, deadline);
-      }
-      if (part === "stop") stopped.push(member);
-    }
-    this.#parts.changed();
-    const left = () => stopped.filter(({ instances }) => instances.some(({ fold }) => !isIdle(fold.state)));
-    while (left().length > 0 && !signal.aborted) await this.#change(signal);
-    return left().map(({ spec }) => spec.name);
-  }
-
-  /**
-   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. The pod was ready,
-   * and stays so while the former starts: each is excused until it has been ready once, or failed, and all for the time that a boot may take at
-   * most. The latter is not, for while it is replaced people may be refused.
-   */
-  resumeYielded(): void {
-    const back = [...this.#members.values()].filter(({ yielded }) => yielded);
-    if (back.length === 0) return;
-    const { clock, plan } = this.#parts;
-    for (const member of back) {
-      const own = yieldPart(member.spec) === "signal";
-      member.yielded = false;
-      member.held = false;
-      if (own || isReady(member)) member.excused = false;
-      if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
-      // not while the server stops
-      if (!this.#starting) continue;
-      for (const [index, instance] of [...member.instances.entries()]) {
-        const { state } = instance.fold;
-        if (isIdle(state)) instance.start();
-        // its stop is not waited for any more
-        else if (state.name === "Stopping") instance.stop("restart-now", "the new generation is no more");
-        else if (own) this.#replace(member, index, instance);
-      }
-    }
-    this.#startWhatCan();
-    void this.#mercyEnds();
-    this.#parts.changed();
-  }
-
-  /** It accepts no more, or will not for long: it ends what it has, beside a new one, in the time that any replaced process has. */
-  #replace(member: Member, index: number, instance: Instance): void {
-    const { clock, plan, log } = this.#parts;
-    const next = member.make(index);
-    instance.leaveTo(next, clock.now() + plan.upgrade.drainMs);
-    member.instances[index] = next;
-    member.spent = [...member.spent, instance];
-    log.warn(`${instance.key} is replaced: process ${instance.pid} has been told to hand over, and ends what it has`, {
-      instance: instance.key,
-    });
-    next.start();
-  }
-
-  async #mercyEnds(): Promise<void> {
-    const { clock, plan } = this.#parts;
-    this.#mercy = new AbortController();
-    const { signal } = this.#mercy;
-    await clock.until(clock.now() + plan.upgrade.bootMs, signal);
-    if (!signal.aborted) this.excuseNobody();
-  }
-
   /** From now on every service starts as soon as its dependencies allow. */
   start(): void {
     this.#starting = true;
@@ -302,7 +228,7 @@ export class ServiceSet {
   /** Stops these services together; resolves when none of them has a process any more. Nothing starts by itself after this. */
   async stopWave(names: readonly string[], deadline: number, reason: string, hurry: AbortSignal): Promise<void> {
     this.#starting = false;
-    this.#mercy.abort();
+    this.yielding.end();
     const members = names.flatMap((name) => this.#members.get(name) ?? []);
     const instances = members.flatMap(processesOf);
     // one look for all of them, before the first signal

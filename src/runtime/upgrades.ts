@@ -87,7 +87,7 @@ export class Upgrades {
       clock,
       log,
       init,
-      services,
+      yielding: services.yielding,
       listeners,
       busy: () => this.#busy(),
       post: (cause) => {

@@ -1,0 +1,124 @@
+import type { Plan } from "../core/plan.js";
+import { isIdle } from "../core/service-state.js";
+import { yieldPart } from "../core/upgrade-part.js";
+import type { Instance } from "./instance.js";
+import { isReady, type Member } from "./member.js";
+import type { Clock, Log } from "./ports.js";
+
+export interface YieldingParts {
+  readonly members: ReadonlyMap<string, Member>;
+  readonly plan: Pick<Plan, "upgrade">;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** false while the server stops: nothing is started any more */
+  readonly starting: () => boolean;
+  /** resolves at the next change of any instance, or when the signal aborts */
+  readonly change: (signal: AbortSignal) => Promise<void>;
+  readonly startWhatCan: () => void;
+  readonly excuseNobody: () => void;
+  readonly changed: () => void;
+  readonly save: () => void;
+}
+
+/** What the services of an owner do for a successor, and when there is none any more. */
+export class Yielding {
+  readonly #parts: YieldingParts;
+  /** while what starts again after a rollback is excused */
+  #mercy = new AbortController();
+
+  constructor(parts: YieldingParts) {
+    this.#parts = parts;
+  }
+
+  /** Names of services held in favour of a successor. */
+  get names(): string[] {
+    return this.#yielded.map(({ spec }) => spec.name);
+  }
+
+  get #yielded(): Member[] {
+    return [...this.#parts.members.values()].filter(({ yielded }) => yielded);
+  }
+
+  /** The server stops: nothing is waited for any more. */
+  end(): void {
+    this.#mercy.abort();
+  }
+
+  /**
+   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both.
+   * Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
+   */
+  async begin(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
+    const stopped: Member[] = [];
+    this.#mercy.abort();
+    for (const member of this.#parts.members.values()) {
+      const part = yieldPart(member.spec);
+      if (part === "keep" || member.held) continue;
+      member.excused = true;
+      member.held = true;
+      member.yielded = true;
+      // on record before it is told: whoever comes after this supervisor must know what becomes of its process
+      if (part === "signal") this.#parts.save();
+      for (const instance of member.instances) {
+        if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
+        else instance.stop("stay", reason, deadline);
+      }
+      if (part === "stop") stopped.push(member);
+    }
+    this.#parts.changed();
+    const left = () => stopped.filter(({ instances }) => instances.some(({ fold }) => !isIdle(fold.state)));
+    while (left().length > 0 && !signal.aborted) await this.#parts.change(signal);
+    return left().map(({ spec }) => spec.name);
+  }
+
+  /**
+   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. The pod was ready,
+   * and stays so while the former starts: each is excused until it has been ready once, or failed, and all for the time that a boot may take at
+   * most. The latter is not, for while it is replaced people may be refused.
+   */
+  takeBack(): void {
+    const back = this.#yielded;
+    if (back.length === 0) return;
+    const { clock, plan, starting, startWhatCan, changed } = this.#parts;
+    for (const member of back) {
+      const own = yieldPart(member.spec) === "signal";
+      member.yielded = false;
+      member.held = false;
+      if (own || isReady(member)) member.excused = false;
+      if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
+      // not while the server stops
+      if (!starting()) continue;
+      for (const [index, instance] of [...member.instances.entries()]) {
+        const { state } = instance.fold;
+        if (isIdle(state)) instance.start();
+        // its stop is not waited for any more
+        else if (state.name === "Stopping") instance.stop("restart-now", "the new generation is no more");
+        else if (own) this.#replace(member, index, instance);
+      }
+    }
+    startWhatCan();
+    void this.#mercyEnds();
+    changed();
+  }
+
+  /** It accepts no more, or will not for long: it ends what it has, beside a new one, in the time that any replaced process has. */
+  #replace(member: Member, index: number, instance: Instance): void {
+    const { clock, plan, log } = this.#parts;
+    const next = member.make(index);
+    instance.leaveTo(next, clock.now() + plan.upgrade.drainMs);
+    member.instances[index] = next;
+    member.spent = [...member.spent, instance];
+    log.warn(`${instance.key} is replaced: process ${instance.pid} has been told to hand over, and ends what it has`, {
+      instance: instance.key,
+    });
+    next.start();
+  }
+
+  async #mercyEnds(): Promise<void> {
+    const { clock, plan } = this.#parts;
+    this.#mercy = new AbortController();
+    const { signal } = this.#mercy;
+    await clock.until(clock.now() + plan.upgrade.bootMs, signal);
+    if (!signal.aborted) this.#parts.excuseNobody();
+  }
+}
