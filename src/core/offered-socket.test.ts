@@ -16,6 +16,8 @@ test("describeSocket tells family, type and the address that was bound", () => {
     type: "stream",
     address: "127.0.0.1:81",
   });
+  // taken over from a generation that had none, the spec cannot change it
+  assert.equal(describeSocket(tcp, { host: "127.0.0.1", port: 81, reusePort: false }).reusePort, false);
   const udp = spec({ kind: "udp", host: "::", port: 53, ipv6Only: false });
   assert.deepEqual(describeSocket(udp, {}), { ...common, family: "inet6", type: "dgram", address: "[::]:53" });
   const unix = spec({ kind: "unix", path: "/x", mode: 0o600, type: "seqpacket" });

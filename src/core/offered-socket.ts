@@ -1,13 +1,13 @@
 import type { OfferedSocket } from "./handover-frame.js";
 import type { ListenerSpec } from "./plan.js";
 
-/** What a handover says of a listener; `bound`: its address as the kernel told it. */
+/** What a handover says of a listener; `bound`: its socket, as the kernel told. */
 export function describeSocket(
   spec: ListenerSpec,
-  bound: { readonly host?: string; readonly port?: number; readonly path?: string },
+  bound: { readonly host?: string; readonly port?: number; readonly path?: string; readonly reusePort?: boolean },
 ): Omit<OfferedSocket, "inode" | "listening"> {
-  const { name, key, backlog, reusePort, address } = spec;
-  const common = { name, key, backlog, reusePort };
+  const { name, key, backlog, address } = spec;
+  const common = { name, key, backlog, reusePort: bound.reusePort ?? spec.reusePort };
   if (address.kind === "unix")
     return { ...common, family: "unix", type: address.type, address: bound.path ?? address.path };
   const host = bound.host ?? address.host;

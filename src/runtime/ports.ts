@@ -176,6 +176,8 @@ export interface BoundListener {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
+  /** as the socket has it, which cannot be changed; the spec of one that was taken over may say otherwise */
+  readonly reusePort?: boolean;
   /** of a private socket: the listener in whose place it is */
   readonly standsFor?: BoundListener;
 }

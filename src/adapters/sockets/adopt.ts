@@ -8,10 +8,17 @@ import { canonicalHost, numericAddress } from "./resolve-host.js";
 
 /** A listener with the address that the kernel tells of its socket. */
 export function described(spec: ListenerSpec, fd: number): BoundListener {
-  const local = native().getLocalAddress(fd);
+  const { getLocalAddress, getOption, constants: c } = native();
+  const local = getLocalAddress(fd);
   if (local.family === "unix") return { spec, fd, ...(local.path === undefined ? {} : { path: local.path }) };
   if (local.family === "none") return { spec, fd };
-  return { spec, fd, host: local.host, port: local.port };
+  return {
+    spec,
+    fd,
+    host: local.host,
+    port: local.port,
+    reusePort: getOption(fd, c.SOL_SOCKET, c.SO_REUSEPORT) !== 0,
+  };
 }
 
 /**

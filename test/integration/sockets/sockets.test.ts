@@ -298,6 +298,8 @@ test("adopt takes a socket over when it is what the spec says, with the address 
       native().setCloexec(copy, false);
       native().setNonblock(copy, nonblock);
       assert.deepEqual(sockets.adopt(spec, copy), { ...bound, fd: copy });
+      const wanting = sockets.adopt({ ...spec, reusePort: true }, copy);
+      assert.notEqual(wanting.reusePort, true, "an open socket keeps what it has");
       assert.deepEqual(native().getFlags(copy), { cloexec: true, nonblock }, "a service that runs relies on it");
     }
   }
