@@ -85,6 +85,9 @@ const inShort = new Set([
   "one pause old init PREPARING",
   "two kill old init COMMIT",
   "two kill new init COMMIT",
+  "two kill new init FINALIZE",
+  "two kill new supervisor COMMIT",
+  "two kill old init PREPARING",
   "two kill old supervisor PROBATION",
   "two stop old init PROBATION",
 ]);

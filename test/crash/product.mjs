@@ -29,8 +29,9 @@ const description = {
   service: (...words) => ({
     ...plain.service(...words),
     stop: { graceSeconds: 14 },
-    readinessProbe: { httpGet, periodSeconds: 0.2, timeoutSeconds: 0.5 },
-    livenessProbe: { httpGet, periodSeconds: 0.5, timeoutSeconds: 1, failureThreshold: 2 },
+    // patient: several cases at once leave little of a processor to each
+    readinessProbe: { httpGet, periodSeconds: 0.2, timeoutSeconds: 1 },
+    livenessProbe: { httpGet, periodSeconds: 0.5, timeoutSeconds: 2, failureThreshold: 2 },
   }),
 };
 
