@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   fsyncSync,
@@ -39,6 +40,8 @@ export class JournalFile {
   readonly path: string;
   readonly #lock: string;
   readonly #reserve: string;
+  /** process ids are no names: two containers have the same ones */
+  readonly #token = randomBytes(8).toString("hex");
   #count = 0;
 
   constructor(directory: string) {
@@ -93,7 +96,7 @@ export class JournalFile {
 
   /** A file with this text, on the disk. */
   #prepare(text: string, last: boolean): string {
-    const path = `${this.path}.${process.pid}.${++this.#count}`;
+    const path = `${this.path}.${this.#token}.${++this.#count}`;
     try {
       writeFile(path, "wx", text);
       return path;

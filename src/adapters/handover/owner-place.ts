@@ -1,4 +1,5 @@
-import { chmodSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
 import { appoint } from "../../core/handover-journal.js";
@@ -17,7 +18,8 @@ const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
 
 type OwnerOptions = Parameters<Handover["openOwner"]>[0];
 
-let sockets = 0;
+/** of files that are written in an instant; older ones are of processes that died at it */
+const leftAfterMs = 60_000;
 
 /** The owner's end of the upgrade directory: its lock, and its socket with whoever knocks. */
 export class OwnerPlace implements Owner {
@@ -122,7 +124,7 @@ export class OwnerPlace implements Owner {
     const { constants: c } = addon;
     const fd = addon.socket(c.AF_UNIX, c.SOCK_STREAM);
     // bound beside and renamed: whoever dials finds the old one or this one, and a stale file is no obstacle
-    const path = join(directory, `.owner.${process.pid}.${++sockets % 100_000}`);
+    const path = join(directory, `.owner.${randomBytes(6).toString("hex")}`);
     try {
       rmSync(path, { force: true });
       addon.setMode(fd, 0o660);
@@ -139,10 +141,14 @@ export class OwnerPlace implements Owner {
     this.#listener = fd;
   }
 
-  /** What processes that died in the middle have left. Nobody else writes here: we hold the lock. */
+  /** What processes that died in the middle have left. Only an owner makes sockets here; files are also written by others. */
   #sweep(directory: string): void {
-    for (const name of readdirSync(directory))
-      if (/^\.owner\.\d+\.\d+$/.test(name)) rmSync(join(directory, name), { force: true });
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name);
+      const age = () => Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+      if (/^\.owner\./.test(name) || (/^(journal\.json\.|refusal-)/.test(name) && age() > leftAfterMs))
+        rmSync(path, { force: true });
+    }
   }
 
   #accept(): void {
