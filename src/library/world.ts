@@ -215,6 +215,7 @@ async function putTogether(
   phase = () => run.store.snapshot.phase;
   const close = (code: number): void => {
     removePidFile();
+    run.leavePlace();
     // this container is there for the next upgrade; a restarted supervisor is told by the init whose line is the primary
     const stays = run.replacedElsewhere && init.primary && plan.upgrade.standby;
     if (stays && place !== undefined && signalsComeFromInit) {

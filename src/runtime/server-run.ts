@@ -157,6 +157,11 @@ export class ServerRun {
     return this.#succession.replaced;
   }
 
+  /** After the end: the owner's place is free for whoever comes. */
+  leavePlace(): void {
+    this.#succession.leavePlace();
+  }
+
   /** Its successor is of another container. */
   get replacedElsewhere(): boolean {
     return this.#succession.replacedElsewhere;

@@ -123,6 +123,11 @@ export class Succession {
     this.#ours?.old.vanish(reason);
   }
 
+  /** The server has ended: the owner's place is free. */
+  leavePlace(): void {
+    this.#ours?.leavePlace();
+  }
+
   /** The services' end, as the successor and the journal are told of it. */
   report(over: boolean): void {
     this.#ours?.report(this.#parts.drainReport(), over);

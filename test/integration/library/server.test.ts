@@ -349,3 +349,27 @@ test("configuredService knows the listeners and the grace of the server it is fo
   `);
   assert.match(stdout, /^EntryError cannot use "service web": 2 problems\n\[web\] fds 1\nok 0\n$/, stderr);
 });
+
+test("Server lets go of the owner's place when it has stopped: its process ends by itself, and the next one starts", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "pe-lib-"));
+  const program = `
+    const conf = defaultConf();
+    const upgrade = { ...conf.upgrade, directory: ${JSON.stringify(join(dir, "upgrade"))}, optional: false };
+    const server = new Server({ ...conf, upgrade });
+    server.addService(backgroundService("a", ({ shutdown }) => new Promise((done) => shutdown.addEventListener("abort", done))));
+    (async () => { for await (const phase of server.watchExecutionPhase()) console.log(phase); })();
+    console.log("run", await server.run());
+  `;
+  try {
+    for (let time = 0; time < 2; time++) {
+      const { code, stdout, stderr } = await run(program, async (one) => {
+        await eventually(() => one.stdout().includes("Running"), { what: "a server that runs" });
+        one.kill("SIGTERM");
+      });
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /run 0\n$/);
+    }
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
