@@ -6,6 +6,7 @@ import { EntryError, type Problem } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
 import { problemSentence, problemText, sourceText } from "../core/problem-text.js";
 import { writeTerminationMessage } from "../library/farewell.js";
+import { orderedPlan } from "../library/ordered-plan.js";
 import { processService } from "../library/process-service.js";
 import { leaveRefusal } from "../library/refusal-file.js";
 import { Server } from "../library/server.js";
@@ -40,7 +41,7 @@ export const runCommand: Command = {
     let init: EntryInit | undefined;
     try {
       init = await adoptInit();
-      const plan = savedPlan(init) ?? (await configuredPlan(args, io));
+      const plan = savedPlan(init) ?? orderedPlan(await configuredPlan(args, io), io.env);
       init?.save(planName, JSON.stringify(plan));
       const { services, waves: _, ...conf } = plan;
       const server = new Server(conf);

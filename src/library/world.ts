@@ -37,7 +37,7 @@ import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 import { farewell, lastWords } from "./farewell.js";
 import { writePidFile } from "./pid-file.js";
 import { type Place, takePlace } from "./place.js";
-import { refusalFile, takeRefusal } from "./refusal-file.js";
+import { refusalFile, refusalVariable, takeRefusal } from "./refusal-file.js";
 import { renewInit } from "./renew-init.js";
 import type { ServiceContext } from "./service.js";
 import { noSuccessor, orderVariable, successorCommand } from "./successor-command.js";
@@ -284,7 +284,9 @@ async function findPlace(
     });
     return { upgrade: place, reason: "" };
   } catch (error) {
-    if (!(error instanceof EntryError) || error.reason !== "os" || !upgrade.optional) throw error;
+    // who was started to take over has nothing to do without; what runs already goes on
+    const ordered = process.env[refusalVariable] !== undefined && !init.recovered.state.has(stateName);
+    if (!(error instanceof EntryError) || error.reason !== "os" || !upgrade.optional || ordered) throw error;
     log.info(`upgrades are off: ${error.message}`);
     return { upgrade: undefined, reason: error.message };
   }

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { UpgradeCause } from "../../../src/core/upgrade-cause.js";
 import { childrenOf, eventually, program } from "../harness.js";
-import { ask, load, Upgradable } from "./stage.js";
+import { ask, load, Upgradable, web } from "./stage.js";
 
 const generation = (number: number, more = "", service = ""): string => `
 listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
@@ -124,7 +124,10 @@ test("pingora-entry upgrade to a release for another architecture says what is w
   writeSync(openSync(join(path, "addon.node"), "r+"), Buffer.from([0x34, 0x12]), 0, 2, 18);
   const { code, err } = await stage.upgrade(undefined, "--path", path);
   assert.equal(code, 1);
-  assert.match(err, /exited with code 71 before it asked for the sockets: .*addon\.node is for another machine \(ELF 4660\), and this Node for \w+/);
+  assert.match(
+    err,
+    /exited with code 71 before it asked for the sockets: .*addon\.node is for another machine \(ELF 4660\), and this Node for \w+/,
+  );
 });
 
 test("pingora-entry upgrade that is rolled back does not warn of a listener that is not closed", async () => {
@@ -606,4 +609,41 @@ test("with standby, as in a pod, a generation that was replaced under its own in
     assert.equal(code, 0, `${out}${err}`);
   }
   assert.equal(stage.journal().owner.generation, 3);
+});
+
+test("an upgrade whose configuration moves the control socket meets the old generation where that one is", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const moved = join(stage.server.dir, "moved", "control.sock");
+  const conf = join(stage.server.dir, "moved.yaml");
+  const text = generation(2)
+    .replaceAll("{{port}}", `${stage.port}`)
+    .replaceAll("{{web}}", `${process.execPath}, ${web}`)
+    .replaceAll("{{dir}}", stage.server.dir);
+  writeFileSync(conf, `${text}admin: { tcp: "off", socket: ${moved} }\n`);
+  const { code, err } = await stage.cli("upgrade", "--conf", conf);
+  assert.equal(code, 0, err);
+  assert.equal(stage.journal().owner.generation, 2);
+  await eventually(async () => (await ask(stage.port)) === 2);
+});
+
+test("an upgrade whose configuration names another directory is refused before anything of it runs", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(
+    generation(2).replace("upgrade: {", "upgrade: { directory: {{dir}}/elsewhere,"),
+  );
+  assert.equal(code, 1);
+  assert.match(err, /upgrade\.directory is "\S+elsewhere", that of the running/);
+  assert.deepEqual(stage.said(), ["start 1"]);
+});
+
+test("an upgrade in a directory that cannot be used any more is refused, with the reason", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  chmodSync(join(stage.server.dir, "upgrade"), 0o777);
+  const { code, err } = await stage.upgrade(generation(2));
+  assert.equal(code, 1);
+  assert.match(err, /before it asked for the sockets: .*everybody may write/);
+  assert.deepEqual(stage.said(), ["start 1"]);
 });
