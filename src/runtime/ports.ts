@@ -241,8 +241,14 @@ export interface Connections {
 export type ProbeResult =
   | { readonly ok: true }
   /** `output`: the last KiBs that a command wrote */
-  | { readonly ok: false; readonly reason: string; readonly output?: string };
-/** Asks once. Never throws, never later than `timeoutMs`. */
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly output?: string;
+      /** others accepted on the same sockets, and were faster each time: nothing was learnt of the processes that were asked */
+      readonly lost?: true;
+    };
+/** Asks once. Never throws, never later than `timeoutMs`; with `acceptedBy` they may pass twice: until one of them has accepted, and until it answers. */
 export interface Prober {
   ask(action: ProbeAction, context: ProbeContext, timeoutMs: number, signal: AbortSignal): Promise<ProbeResult>;
 }

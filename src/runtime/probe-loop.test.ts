@@ -14,6 +14,8 @@ const spec: ProbeSpec = {
   failureThreshold: 3,
 };
 const bad: ProbeResult = { ok: false, reason: "no" };
+const good = { ok: true } as ProbeResult;
+const lost: ProbeResult = { ok: false, reason: "others were faster", lost: true };
 
 function run(change: Partial<ProbeSpec>, eager: boolean) {
   const clock = new ManualClock();
@@ -81,4 +83,55 @@ test("runProbe waits initialDelayMs and stops when aborted", async () => {
   const before = asked.length;
   await clock.advance(10_000);
   assert.equal(asked.length, before);
+});
+
+test("runProbe passes over races that were lost, whatever was told before", async () => {
+  const { clock, told, world } = run({}, false);
+  world.result = good;
+  await settle();
+  world.result = lost;
+  await clock.advance(9_000);
+  assert.deepEqual(told, [{ ok: true, at: 0 }]);
+  world.result = bad;
+  await clock.advance(3_000);
+  assert.deepEqual(told.at(-1), { ok: false, reason: "no", final: true, at: 12_000 });
+  world.result = lost;
+  await clock.advance(5_000);
+  assert.equal(told.length, 2);
+});
+
+test("runProbe takes a lost race neither for a failure nor for a success between others", async () => {
+  const failing = run({}, false);
+  for (const result of [lost, bad, lost, bad, lost]) {
+    failing.world.result = result;
+    await failing.clock.advance(1_000);
+  }
+  assert.ok(!failing.told.some((verdict) => !verdict.ok && verdict.final));
+  failing.world.result = bad;
+  await failing.clock.advance(1_000);
+  assert.ok(failing.told.some((verdict) => !verdict.ok && verdict.final));
+
+  const passing = run({ successThreshold: 2 }, false);
+  for (const result of [good, lost, good]) {
+    passing.world.result = result;
+    await passing.clock.advance(1_000);
+  }
+  assert.equal(passing.told.at(-1)?.ok, true);
+});
+
+test("runProbe tells no success when every race is lost, and no final failure before its patience is over", async () => {
+  const { clock, told, world } = run({}, true);
+  world.result = lost;
+  await clock.advance(9_800);
+  assert.deepEqual(told, [{ ok: false, reason: "others were faster", final: false, at: 0 }]);
+});
+
+test("runProbe counts lost races as failures when they have been lost for three times what the threshold takes", async () => {
+  const { clock, told, world } = run({}, false);
+  world.result = good;
+  await settle();
+  world.result = lost;
+  // from 1 s on, for 3 x 3 x (1 s + 0.1 s); then 3 failures
+  await clock.advance(30_000);
+  assert.deepEqual(told.slice(1), [{ ok: false, reason: "others were faster", final: true, at: 13_000 }]);
 });

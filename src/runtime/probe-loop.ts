@@ -24,6 +24,11 @@ export interface ProbeLoop {
 }
 
 const firstEagerMs = 25;
+/**
+ * Lost races are passed over for so many times what a threshold of failures takes. A process that stands still loses all of them while the other
+ * generation accepts, and has to be found; on one processor a sound one was seen to lose for 13 s, probed every second.
+ */
+const patience = 3;
 
 /** Asks until `signal` aborts, with Kubernetes' thresholds. Never rejects. */
 export async function runProbe(loop: ProbeLoop, clock: Clock, signal: AbortSignal): Promise<void> {
@@ -33,13 +38,17 @@ export async function runProbe(loop: ProbeLoop, clock: Clock, signal: AbortSigna
   let successes = 0;
   let failures = 0;
   let passed = false;
+  let lostSince: number | undefined;
   let told: string | undefined;
   await clock.until(due, signal);
   while (!signal.aborted) {
     const counts = clock.now() >= due;
-    while (due <= clock.now()) due += spec.periodMs;
+    const asked = clock.now();
+    while (due <= asked) due += spec.periodMs;
     const result = await loop.ask(spec.timeoutMs, signal);
     if (signal.aborted) return;
+    lostSince = !result.ok && result.lost === true ? (lostSince ?? asked) : undefined;
+    const learntNothing = lostSince !== undefined && clock.now() - lostSince < patienceMs(spec);
     if (result.ok) {
       successes += 1;
       failures = 0;
@@ -49,17 +58,24 @@ export async function runProbe(loop: ProbeLoop, clock: Clock, signal: AbortSigna
         loop.tell({ ok: true });
       }
     } else {
-      successes = 0;
-      if (counts) failures += 1;
+      if (!learntNothing) {
+        successes = 0;
+        if (counts) failures += 1;
+      }
       const final = failures >= spec.failureThreshold;
-      const words = `${final} ${result.reason} ${result.output ?? ""}`;
-      if (told !== words && (final || told !== "ok")) {
+      const { reason, output } = result;
+      const words = `${final} ${reason} ${output ?? ""}`;
+      if (told !== words && (final ? !learntNothing : told !== "ok")) {
         told = words;
-        loop.tell({ ...result, final });
+        loop.tell({ ok: false, reason, ...(output === undefined ? {} : { output }), final });
       }
     }
     const wait = loop.eager && !passed ? Math.min(clock.now() + eagerMs, due) : due;
     eagerMs = Math.min(eagerMs * 1.5, spec.periodMs);
     await clock.until(wait, signal);
   }
+}
+
+function patienceMs({ failureThreshold, periodMs, timeoutMs }: ProbeSpec): number {
+  return patience * failureThreshold * (periodMs + timeoutMs);
 }

@@ -22,9 +22,18 @@ export function plainDial(own: OwnConnections): Dial {
 
 /** so many connections at once: of several that accept on one socket the one that is always first is busy then */
 const burst = [1, 2, 4, 8];
-const pollMs = 5;
+/** between looks, and between tries: longer and longer, so that a race that is not won for long does not keep a processor from who has to accept */
+const pauses = [2, 4, 8, 16, 32, 50] as const;
 /** a connection that nobody has accepted by then is given up */
 const queueMs = 250;
+
+export interface AcceptedParts {
+  readonly pids: readonly number[];
+  readonly acceptors: Acceptors;
+  readonly own: OwnConnections;
+  /** told when somebody else was faster */
+  readonly othersAccepted: () => void;
+}
 
 /**
  * Opens a connection that one of the processes, or one below them, has accepted; others' are closed without a word. Two generations accept on the
@@ -32,18 +41,16 @@ const queueMs = 250;
  */
 export async function acceptedConnection(
   options: NetConnectOpts,
-  pids: readonly number[],
-  acceptors: Acceptors,
-  own: OwnConnections,
+  parts: AcceptedParts,
   signal: AbortSignal,
 ): Promise<Socket> {
   for (let round = 0; ; round += 1) {
     const sockets = Array.from({ length: burst[Math.min(round, burst.length - 1)] ?? 1 }, () =>
-      open(options, own, signal),
+      open(options, parts.own, signal),
     );
     try {
       const connected = await Promise.all(sockets);
-      const mine = await choose(connected, options, pids, acceptors, signal);
+      const mine = await choose(connected, options, parts, signal);
       for (const socket of connected) if (socket !== mine) socket.destroy();
       if (mine !== undefined) return mine;
     } catch (error) {
@@ -55,18 +62,18 @@ export async function acceptedConnection(
       throw error;
     }
     signal.throwIfAborted();
-    await new Promise((wake) => setTimeout(wake, pollMs));
+    await pause(round);
   }
 }
 
 async function choose(
   sockets: readonly Socket[],
   options: NetConnectOpts,
-  pids: readonly number[],
-  acceptors: Acceptors,
+  { pids, acceptors, othersAccepted }: AcceptedParts,
   signal: AbortSignal,
 ): Promise<Socket | undefined> {
-  for (const from = performance.now(); performance.now() - from < queueMs && !signal.aborted; ) {
+  const from = performance.now();
+  for (let look = 0; performance.now() - from < queueMs && !signal.aborted; look += 1) {
     const ends = sockets.map((socket) => clientEnd(socket, options));
     const known = acceptors(
       ends.filter((end) => end !== undefined),
@@ -77,11 +84,16 @@ async function choose(
     // where it cannot be told, any answer has to do
     const untold = sockets.find((each, i) => found[i] === "gone" && !each.destroyed && !each.readableEnded);
     if (mine !== undefined || untold !== undefined) return mine ?? untold;
-    const waits = found.includes("queued");
-    if (!waits) return undefined;
-    await new Promise((wake) => setTimeout(wake, pollMs));
+    // what is closed by now was accepted by somebody
+    if (found.some((each) => each !== "queued")) othersAccepted();
+    if (!found.includes("queued")) return undefined;
+    await pause(look);
   }
   return undefined;
+}
+
+function pause(round: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, pauses[round] ?? pauses.at(-1)));
 }
 
 function open(options: NetConnectOpts, own: OwnConnections, signal: AbortSignal): Promise<Socket> {

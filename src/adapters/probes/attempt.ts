@@ -2,9 +2,9 @@ import type { ProbeResult } from "../../runtime/ports.js";
 
 /**
  * One way to ask. Begins at once and tells its verdict through `settle` (only the first counts). The function returned ends
- * whatever is still open; it is called exactly once, after the verdict or when time or interest is over.
+ * whatever is still open; it is called exactly once, after the verdict or when time or interest is over. `restart` lets its time begin anew.
  */
-export type Attempt = (settle: (result: ProbeResult) => void) => () => void;
+export type Attempt = (settle: (result: ProbeResult) => void, restart: () => void) => () => void;
 
 export const passed: ProbeResult = { ok: true };
 
@@ -20,7 +20,7 @@ export function secondsText(ms: number): string {
 /** Runs an attempt to its end: its own verdict, `late` after `timeoutMs`, or the abort. Never rejects; leaves no timer behind. */
 export function settleWithin(
   attempt: Attempt,
-  late: string,
+  late: () => ProbeResult,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
@@ -36,14 +36,20 @@ export function settleWithin(
       end?.();
     };
     const abandon = (): void => settle(failed("no longer asked"));
-    const timer = setTimeout(() => settle(failed(late)), Math.max(0, timeoutMs));
+    const limit = () => setTimeout(() => settle(late()), Math.max(0, timeoutMs));
+    let timer = limit();
+    const restart = (): void => {
+      if (settled) return;
+      clearTimeout(timer);
+      timer = limit();
+    };
     if (signal.aborted) {
       abandon();
       return;
     }
     signal.addEventListener("abort", abandon, { once: true });
     try {
-      end = attempt(settle);
+      end = attempt(settle, restart);
     } catch (error) {
       settle(failed(error instanceof Error ? error.message : String(error)));
       return;

@@ -7,6 +7,7 @@ import { type ExecWorld, execProbe } from "./exec-probe.js";
 import { fileProbe } from "./file-probe.js";
 import { httpProbe } from "./http-probe.js";
 import { OwnConnections } from "./own-connections.js";
+import { Race } from "./race.js";
 
 export interface ProberParts extends ExecWorld {
   /** of pingora-entry, for the User-Agent */
@@ -18,13 +19,30 @@ export interface ProberParts extends ExecWorld {
 }
 
 /** The prober for the actions that are asked. `log` and `notify` are told by the service itself and fail when asked. */
-export function createProber({ own = new OwnConnections(), ...parts }: ProberParts): Prober {
+export function createProber({ own = new OwnConnections(), acceptors, ...world }: ProberParts): Prober {
   return {
     ask: (action, context, timeoutMs, signal) => {
+      const { acceptedBy } = context;
+      const race = new Race();
       const late = action.kind === "exec" ? "still running after" : "no answer within";
+      const attempt: Attempt = (settle, restart) => {
+        const dial: Dial =
+          acceptedBy === undefined || acceptors === undefined
+            ? plainDial(own)
+            : (options, over) =>
+                race.run(
+                  acceptedConnection(
+                    options,
+                    { pids: acceptedBy, acceptors, own, othersAccepted: () => race.othersAccepted() },
+                    over,
+                  ),
+                  restart,
+                );
+        return attemptOf(action, context, world, dial)(settle, restart);
+      };
       return settleWithin(
-        attemptOf(action, context, { ...parts, own }),
-        `${late} ${secondsText(timeoutMs)}`,
+        attempt,
+        () => race.late(timeoutMs) ?? failed(`${late} ${secondsText(timeoutMs)}`),
         timeoutMs,
         signal,
       );
@@ -35,14 +53,9 @@ export function createProber({ own = new OwnConnections(), ...parts }: ProberPar
 function attemptOf(
   action: ProbeAction,
   context: ProbeContext,
-  parts: ProberParts & { readonly own: OwnConnections },
+  parts: ExecWorld & { readonly version: string },
+  dial: Dial,
 ): Attempt {
-  const { acceptedBy } = context;
-  const { acceptors, own } = parts;
-  const dial: Dial =
-    acceptedBy === undefined || acceptors === undefined
-      ? plainDial(own)
-      : (options, signal) => acceptedConnection(options, acceptedBy, acceptors, own, signal);
   switch (action.kind) {
     case "tcpSocket":
       return tcpProbe(action.host, action.port, dial);

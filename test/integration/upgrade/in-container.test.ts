@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, cpSync, existsSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -43,6 +53,31 @@ test("pingora-entry upgrade replaces a generation, and every request is answered
   assert.equal(stage.journal().owner.generation, 2);
   server.signal("SIGTERM");
   assert.equal((await server.exited).code, 0);
+});
+
+test("a service stays ready while the other generation is faster at every connection, and is found when it stands still for long", async () => {
+  const hurried = (text: string) => text.replace("periodSeconds: 0.1", "periodSeconds: 0.1, timeoutSeconds: 0.5");
+  await using stage = await Upgradable.start(hurried(generation(1)).replace("bootSeconds: 10", "bootSeconds: 60"));
+  const { server, port } = stage;
+  await server.phase("Running");
+  const [, , pid] = readFileSync(join(server.dir, "web.log"), "utf8").trim().split(" ");
+  const file = join(server.dir, "open");
+  const upgrade = stage.upgrade(hurried(held(2, file)).replace("bootSeconds: 10", "bootSeconds: 60"));
+  await eventually(async () => (await ask(port)) === 2, { what: "generation 2 accepts", timeoutMs: 20_000 });
+  // it accepts nothing more, as one that is always second does; nobody can tell these apart
+  process.kill(Number(pid), "SIGSTOP");
+  const from = performance.now();
+  await eventually(async () => (await server.ask("/readyz")).status !== 200, {
+    what: "generation 1 found to stand still",
+    timeoutMs: 30_000,
+  });
+  // 3 x 3 x (0.1 s + 0.5 s) are passed over; three failures alone take 1.5 s
+  assert.ok(performance.now() - from > 5_000, `found after ${performance.now() - from} ms`);
+  process.kill(Number(pid), "SIGCONT");
+  await eventually(async () => (await server.ask("/readyz")).status === 200, { timeoutMs: 20_000 });
+  writeFileSync(file, "");
+  const { code, err } = await upgrade;
+  assert.equal(code, 0, err + server.stderr);
 });
 
 test("pingora-entry upgrade can be repeated, and leaves nothing behind in the init", async () => {
