@@ -204,16 +204,7 @@ export class NewGeneration {
     this.settled = true;
     services.excuseNobody();
     view(undefined);
-    settled({
-      attempt: upgrade.attempt ?? "",
-      result: "completed",
-      reason: "",
-      cause: "none",
-      at: clock.wall(),
-      seconds: (clock.now() - this.#began) / 1000,
-      generation: upgrade.me.generation,
-      warnings: [],
-    });
+    settled(completed(upgrade, clock.wall(), clock.now() - this.#began));
   }
 
   /** Whoever asks at the endpoints from now on asks the owner, which is not known yet. */
@@ -234,6 +225,13 @@ export class NewGeneration {
       peer: this.#old,
     });
   }
+}
+
+/** What a successor says that owns for good. */
+export function completed({ attempt = "", me }: UpgradeParts, at: number, tookMs: number): UpgradeOutcome {
+  const { generation } = me;
+  const seconds = Math.max(0, tookMs) / 1000;
+  return { attempt, result: "completed", reason: "", cause: "none", at, seconds, generation, warnings: [] };
 }
 
 function problemsOf(error: unknown): string {

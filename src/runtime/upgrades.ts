@@ -5,7 +5,7 @@ import type { GenerationView } from "../core/snapshot.js";
 import type { UpgradeOutcome } from "../core/upgrade-outcome.js";
 import type { Inbox, Posted } from "./inbox.js";
 import { heldName } from "./listener-set.js";
-import { NewGeneration } from "./new-generation.js";
+import { completed, NewGeneration } from "./new-generation.js";
 import { lockName, OldGeneration } from "./old-generation.js";
 import { OlderGenerations } from "./older-generations.js";
 import type { PingoraWay } from "./pingora-way.js";
@@ -20,7 +20,7 @@ import type { UpgradeParts } from "./upgrade-parts.js";
 /** What of it survives a restart of the supervisor. */
 export interface SavedUpgrade {
   readonly me: HandoverIdentity;
-  /** a candidate that had not become owner; its order */
+  /** the order of a successor that does not own for good yet, or has not come to say so */
   readonly attempt?: string;
   /** an attempt that an operator has ordered here, and has not been told the end of */
   readonly ordered?: string;
@@ -61,6 +61,8 @@ export class Upgrades {
   readonly #inherited = new Set<string>();
   readonly #older: OlderGenerations;
   #owns: boolean;
+  /** its own attempt, until that is settled */
+  #undecided: string | undefined;
 
   constructor(parts: UpgradesParts) {
     this.#parts = parts;
@@ -68,6 +70,7 @@ export class Upgrades {
     const { clock, log, init, plan } = server;
     const whyStopping = () => stopEnd(parts.stop());
     this.#owns = upgrade.owner !== undefined;
+    this.#undecided = upgrade.attempt;
     const { session } = upgrade;
     this.#older = new OlderGenerations({
       init,
@@ -182,12 +185,20 @@ export class Upgrades {
     return undefined;
   }
 
-  /** This supervisor follows one that died: a successor that it had started is given up, unless the journal says that it owns. */
+  /**
+   * This supervisor follows one that died. A successor that it had started is given up, unless the journal says that it owns. When both of
+   * an upgrade died on probation, nobody else can say how it ended.
+   */
   resume(): void {
     const { saved, server, upgrade } = this.#parts;
     if (upgrade.owner === undefined) return;
-    const { init } = server;
+    const { init, clock } = server;
     for (const { line } of init.recovered.lines) if (line > init.line) init.abandon(line);
+    if (this.#undecided !== undefined) {
+      // the one before may have died between the journal's word and this
+      if (!init.primary) init.own();
+      this.#won(completed(upgrade, clock.wall(), clock.wall() - upgrade.me.since));
+    }
     const ordered = saved?.ordered;
     if (ordered !== undefined && saved?.lastUpgrade?.attempt !== ordered) this.orders.interrupted(ordered);
   }
@@ -202,9 +213,7 @@ export class Upgrades {
     const { lastUpgrade } = store.snapshot;
     return {
       me: upgrade.me,
-      ...(this.#owns || this.replacedBy !== undefined || upgrade.attempt === undefined
-        ? {}
-        : { attempt: upgrade.attempt }),
+      ...(this.replacedBy !== undefined || this.#undecided === undefined ? {} : { attempt: this.#undecided }),
       ...(this.orders.ordered === undefined ? {} : { ordered: this.orders.ordered }),
       ...(this.replacedBy === undefined ? {} : { replacedBy: this.replacedBy }),
       older: this.#older.saved,
@@ -308,6 +317,12 @@ export class Upgrades {
 
   #settled(outcome: UpgradeOutcome): void {
     this.#parts.endpoints.open();
+    this.#won(outcome);
+  }
+
+  /** This generation owns for good. */
+  #won(outcome: UpgradeOutcome): void {
+    this.#undecided = undefined;
     this.#ended(outcome);
     void this.#parts.upgrade.renewInit().then((warning) => {
       if (warning !== undefined) this.#parts.server.log.warn(warning);
