@@ -22,6 +22,7 @@ import type {
   OldSession,
   OwnSocket,
 } from "../../runtime/ports.js";
+import { native } from "../native/addon.js";
 import { AwaitedStep } from "./awaited-step.js";
 import { Engine } from "./engine.js";
 import type { JournalUpdate } from "./journal-file.js";
@@ -39,6 +40,8 @@ export class OwnerSession implements OldSession {
   readonly ended: Promise<OldEnd>;
   /** the connection is closed, nothing of this session is left */
   readonly over: Promise<void>;
+  /** the process at the other end; 0: of another container */
+  readonly pid: number;
   readonly #world: HandoverWorld;
   readonly #me: HandoverIdentity;
   readonly #engine: Engine<OldState, OldInput, OldEffect>;
@@ -69,6 +72,7 @@ export class OwnerSession implements OldSession {
     this.#world = world;
     this.#me = me;
     this.#present = present;
+    this.pid = native().getPeerCredentials(fd).pid;
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -101,6 +105,22 @@ export class OwnerSession implements OldSession {
   get holdsLease(): boolean {
     const { state } = this.#engine;
     return !["greeting", "greeted", "asked", "draining", "over"].includes(state);
+  }
+
+  /** it has not asked for a lease yet */
+  get isStranger(): boolean {
+    return ["greeting", "greeted"].includes(this.#engine.state);
+  }
+
+  /** its descriptor is closed */
+  get isOver(): boolean {
+    return this.#engine.state === "over";
+  }
+
+  /** Whether it has said nothing so far; what has come, and has not been read yet, is read for that. */
+  isSilent(): boolean {
+    this.#engine.wire.drain();
+    return this.#engine.state === "greeting";
   }
 
   get msLeft(): number {

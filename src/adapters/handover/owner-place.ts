@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { givesWay } from "../../core/crowded-place.js";
 import { EntryError } from "../../core/entry-error.js";
 import { appoint } from "../../core/handover-journal.js";
 import type { Handover, HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/ports.js";
@@ -11,9 +12,13 @@ import { codeOf } from "./error-code.js";
 import { OwnerSession } from "./old-session.js";
 import { type HandoverWorld, strangerAt } from "./world.js";
 
-/** Connections that have not been given a lease; more wait in the socket's queue. */
+/** Connections that have not been given a lease. One more, and another one gives way. */
 const mostStrangers = 8;
-const queueLength = 64;
+/** So many are let in without a pause, and so long is one: who knocks without end must not keep this process busy. */
+const knocksPerTurn = 16;
+const pauseMs = 10;
+/** long enough that who knocks without end seldom fills it, and short enough that its end is reached within helloMs */
+const queueLength = 512;
 const shortages = new Set(["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"]);
 
 type OwnerOptions = Parameters<Handover["openOwner"]>[0];
@@ -33,6 +38,7 @@ export class OwnerPlace implements Owner {
   #listener = -1;
   #watch: Watch | undefined;
   #wanted = readable;
+  #breathes = false;
 
   private constructor(lockFd: number, world: HandoverWorld, { me, candidate, refused = () => {} }: OwnerOptions) {
     this.lockFd = lockFd;
@@ -152,7 +158,11 @@ export class OwnerPlace implements Owner {
   }
 
   #accept(): void {
-    while (this.#strangers < mostStrangers) {
+    for (let count = 0; this.#hasRoom; count++) {
+      if (count === knocksPerTurn) {
+        this.#breathe();
+        return;
+      }
       let fd: number | undefined;
       try {
         fd = native().accept(this.#listener);
@@ -164,8 +174,31 @@ export class OwnerPlace implements Owner {
       }
       if (fd === undefined) return;
       this.receive(fd);
+      if (this.#strangers > mostStrangers) this.#makeRoom();
     }
     this.#rest();
+  }
+
+  /** Else a client that opens connections and says nothing would keep every candidate out. */
+  #makeRoom(): void {
+    const knocks = [...this.#sessions]
+      .filter((session) => session.isStranger)
+      .map((session) => ({ session, pid: session.pid, silent: session.isSilent() }))
+      // what was read may have ended it, or made it ask
+      .filter(({ session }) => session.isStranger);
+    if (this.#strangers > mostStrangers)
+      givesWay(knocks)?.session.abort(`more than ${mostStrangers} knock at once, and others wait`, "busy");
+  }
+
+  /** Others of this process have their turn; not cut short when a connection ends, as the pause for a shortage is. */
+  #breathe(): void {
+    const { clock } = this.#world;
+    this.#breathes = true;
+    this.#rest();
+    void clock.until(clock.now() + pauseMs, this.#scope.signal).then(() => {
+      this.#breathes = false;
+      this.#rest();
+    });
   }
 
   #pause(): void {
@@ -176,12 +209,17 @@ export class OwnerPlace implements Owner {
 
   get #strangers(): number {
     let count = 0;
-    for (const { holdsLease } of this.#sessions) if (!holdsLease) count++;
+    for (const { holdsLease, isOver } of this.#sessions) if (!holdsLease && !isOver) count++;
     return count;
   }
 
+  /** for one more, or somebody who can give way to it */
+  get #hasRoom(): boolean {
+    return this.#strangers < mostStrangers || [...this.#sessions].some(({ isStranger }) => isStranger);
+  }
+
   #rest(): void {
-    if (!this.#scope.signal.aborted) this.#want(this.#strangers < mostStrangers ? readable : 0);
+    if (!this.#scope.signal.aborted) this.#want(this.#hasRoom && !this.#breathes ? readable : 0);
   }
 
   #want(events: number): void {

@@ -193,6 +193,37 @@ test("10,000 connections leave no descriptor and no memory, and a candidate stil
   await takesOver(directory);
 });
 
+for (const [how, chunks] of [
+  ["say nothing", []],
+  ["say who they are", [hello]],
+] as const)
+  test(`a process that takes every place again and again keeps no candidate out: its connections ${how}`, async () => {
+    const { old, directory } = await owner();
+    const before = descriptorsOf(old);
+    const over = new AbortController();
+    const hold = async () => {
+      while (!over.signal.aborted) {
+        const socket = await knock(directory, ...chunks).catch(() => undefined);
+        if (socket === undefined) await new Promise((wake) => setTimeout(wake, 20));
+        else await closed(socket);
+      }
+    };
+    for (let i = 0; i < 80; i++) void hold();
+    await eventually(() => descriptorsOf(old) >= before + 8);
+    let most = 0;
+    const watch = setInterval(() => {
+      most = Math.max(most, descriptorsOf(old) - before);
+    }, 5);
+    try {
+      await takesOver(directory);
+    } finally {
+      clearInterval(watch);
+      over.abort();
+    }
+    // the candidate's has descriptors of the sockets beside it
+    assert.ok(most < 16, `${most} descriptors`);
+  });
+
 test("another user is turned away before it can say a word, unless it is allowed", {
   skip: !root && "needs root",
 }, async () => {
