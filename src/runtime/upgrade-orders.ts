@@ -41,6 +41,10 @@ const answerMs = 1_000;
 export class UpgradeOrders {
   readonly #parts: OrderParts;
   #running: Running | undefined;
+  /** attempts by their line, as long as that lives: also of those that are over */
+  readonly #candidates = new Map<number, string>();
+  /** lines that have ended while the init's answer was not looked at: after a pause of ours both are there at once */
+  #early: Map<number, ExitStatus> | undefined;
   #ordered: string | undefined;
 
   constructor(parts: OrderParts) {
@@ -69,16 +73,21 @@ export class UpgradeOrders {
 
   /** A line of the init is over: a candidate that never asked for the sockets, or whose session tells more. */
   ended(line: number, status: ExitStatus): void {
+    const attempt = this.#candidates.get(line);
+    if (attempt === undefined) {
+      this.#early?.set(line, status);
+      return;
+    }
+    this.#candidates.delete(line);
+    // taken in any case: nobody else will
+    const said = this.#parts.upgrade.refusal(attempt);
     if (this.#running?.line !== line || this.#parts.old.busy) return;
     const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
-    const { attempt } = this.#running;
-    const said = this.#parts.upgrade.refusal(attempt);
     const ending = `the new generation ${how} before it asked for the sockets`;
-    const outcome =
-      status.code === exitCodes.config.code
-        ? this.#rolledBack(attempt, "check", said === undefined ? ending : `check failed: ${said}`)
-        : this.#rolledBack(attempt, "start", said === undefined ? ending : `${ending}: ${said}`);
-    this.#running.settle(outcome);
+    const cause = status.code === exitCodes.config.code ? "check" : "start";
+    const words = said === undefined ? `${ending}; the log may say why` : `${ending}: ${said}`;
+    const reason = cause === "check" && said !== undefined ? `check failed: ${said}` : words;
+    this.#running.settle(this.#rolledBack(attempt, cause, reason));
   }
 
   async run(
@@ -146,17 +155,23 @@ export class UpgradeOrders {
     const { clock, init, bootMs, log } = this.#parts;
     say("start", "the new generation");
     this.#parts.old.makeRoom();
+    const early = new Map<number, ExitStatus>();
+    this.#early = early;
     const started = await this.#start(command);
+    this.#early = undefined;
     if (started === undefined)
       return this.#rolledBack(attempt, "start", `the init did not answer within ${bootMs / 1000} s`);
     if (!started.ok && started.stage === "table")
       return this.#busyEnd(attempt, "older generations still end their services, the init has room for no more");
     if (!started.ok) return this.#rolledBack(attempt, "start", `cannot start it: ${started.stage}: ${started.errno}`);
+    this.#candidates.set(started.line, attempt);
     log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
     const scope = new Scope();
     const outcome = new Promise<UpgradeOutcome>((settle) => {
       this.#running = { attempt, line: started.line, settle };
     });
+    const over = early.get(started.line);
+    if (over !== undefined) this.ended(started.line, over);
     const late = clock.until(clock.now() + bootMs, scope.signal).then(() => {
       if (scope.signal.aborted || this.#parts.old.busy) return outcome;
       init.abandon(started.line);

@@ -5,9 +5,11 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
   writeSync,
@@ -681,4 +683,19 @@ test("an upgrade in a directory that cannot be used any more is refused, with th
   assert.equal(code, 1);
   assert.match(err, /before it asked for the sockets: .*everybody may write/);
   assert.deepEqual(stage.said(), ["start 1"]);
+});
+
+test("a candidate that is refused leaves nothing in the upgrade directory", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const directory = join(stage.server.dir, "upgrade");
+  rmSync(join(directory, "journal.lock"));
+  mkdirSync(join(directory, "journal.lock"));
+  const { code, err } = await stage.upgrade(generation(2));
+  assert.equal(code, 1);
+  assert.match(err, /cannot write \S+journal\.json/);
+  await eventually(() => childrenOf(stage.server.initPid()).length === 2, { what: "the end of the candidate" });
+  await eventually(() => !readdirSync(directory).some((name) => name.startsWith("refusal-")), {
+    what: "its words taken away",
+  });
 });
