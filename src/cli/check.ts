@@ -2,7 +2,7 @@ import { impossibleAdoptions } from "../adapters/config/adoption-possible.js";
 import { missingCommands } from "../adapters/config/commands-found.js";
 import { impossibleIdentities } from "../adapters/config/identities-possible.js";
 import type { Loaded } from "../adapters/config/load-plan.js";
-import { checkNative, nativeFile } from "../adapters/native/addon.js";
+import { nativeFile } from "../adapters/native/addon.js";
 import { EntryError, type Problem } from "../core/entry-error.js";
 import type { ShutdownPlan } from "../core/grace-budget.js";
 import type { Plan } from "../core/plan.js";
@@ -25,7 +25,7 @@ Every problem is printed with its place. Nothing is started, bound or written.
       --json            for programs: { "valid": true|false, ... }
 
 Exit code: 0 when the configuration can be used (there may be warnings), 78 when
-it cannot, 71 when this release cannot run here (made for another architecture).
+it cannot.
 `;
 
 export const checkCommand: Command = {
@@ -35,8 +35,6 @@ export const checkCommand: Command = {
   async run(args, io) {
     const { values, command } = parsePlanArgs("check", args, { json: { type: "boolean" } });
     const json = values.json === true;
-    // an upgrade asks the new release by this command whether it can run
-    checkNative();
     try {
       const loaded = await loadForLooking(values.conf, command, io);
       const warnings = [

@@ -240,7 +240,7 @@ export interface Connections {
 
 export type ProbeResult =
   | { readonly ok: true }
-  /** `output`: the last KiBs that a command wrote */
+  /** `output`: the last line that a command wrote */
   | {
       readonly ok: false;
       readonly reason: string;

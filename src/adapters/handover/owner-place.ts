@@ -132,7 +132,6 @@ export class OwnerPlace implements Owner {
     // bound beside and renamed: whoever dials finds the old one or this one, and a stale file is no obstacle
     const path = join(directory, `.owner.${randomBytes(6).toString("hex")}`);
     try {
-      rmSync(path, { force: true });
       addon.setMode(fd, 0o660);
       addon.bindUnix(fd, path);
       chmodSync(path, 0o660);

@@ -183,14 +183,6 @@ function machineName(machine: number): string {
 let loaded: Addon | undefined;
 
 /**
- * For who only looks: a release with an addon is one that can load it. Without the file there is nothing to be said.
- * @throws EntryError os: as native()
- */
-export function checkNative(): void {
-  if (existsSync(nativeFile("addon.node"))) native();
-}
-
-/**
  * The addon, loaded at the first call.
  * @throws EntryError os: it is missing, or made for another machine
  */

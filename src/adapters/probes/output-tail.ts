@@ -17,13 +17,9 @@ export class OutputTail {
     this.#watch.keepAlive(false);
   }
 
-  get text(): string {
-    return this.#tail.toString("utf8");
-  }
-
   /** The last line that is not empty. */
   get lastLine(): string {
-    const lines = this.text.split("\n");
+    const lines = this.#tail.toString("utf8").split("\n");
     return lines.findLast((line) => line.trim() !== "") ?? "";
   }
 
