@@ -311,8 +311,9 @@ export class ServerRun {
         // its acknowledgement died with the supervisor that wrote it down
         if (event.sequence <= this.#signal) return;
         this.#signal = event.sequence;
-        // it asks every line to end when the owner's has: that is no second signal
-        if (event.senderPid === init.pid && this.#shutdown.record?.signalled) return;
+        // It asks the other lines to end when that of the owner has. That is no second signal; and who was not replaced owns, or finds that
+        // it does: a successor that has failed is no reason to end
+        if (event.senderPid === init.pid && (this.#shutdown.record?.signalled || !this.replaced)) return;
         if (event.signal === "SIGTERM") this.request("Terminate", event.signal);
         else if (event.signal === "SIGQUIT") this.request("GracefulUpgrade", event.signal);
         else if (event.signal === "SIGINT") this.request("FastShutdown", event.signal);
