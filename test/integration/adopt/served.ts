@@ -134,11 +134,17 @@ export function accepted(port: number): number {
   return socketsAt(port).filter(({ state, inode }) => state === "01" && inode !== "0").length;
 }
 
-/** user and system time of these processes, in clock ticks */
+/** user and system time of these processes, in clock ticks; those that have ended meanwhile use none */
 export function ticksOf(pids: readonly number[]): number {
   let sum = 0;
   for (const pid of pids) {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+    let stat: string;
+    try {
+      stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    } catch {
+      continue;
+    }
+    const fields = stat.split(") ")[1]?.split(" ") ?? [];
     sum += Number(fields[11]) + Number(fields[12]);
   }
   return sum;
