@@ -108,11 +108,11 @@ export function ask(options) {
   });
 }
 
-export async function until(what, ask, timeoutMs = 20_000) {
+export async function until(what, ask, timeoutMs = 20_000, everyMs = 1) {
   for (const deadline = nowMs() + timeoutMs; nowMs() < deadline; ) {
     const answer = await ask();
     if (answer) return answer;
-    await new Promise((wake) => setTimeout(wake, 1));
+    await new Promise((wake) => setTimeout(wake, everyMs));
   }
   throw new Error(`${what} did not come true within ${timeoutMs} ms`);
 }

@@ -1,4 +1,6 @@
-// `npm run bench:upgrade [-- --upgrades N] [--others N] [--rate R] [--only NAME,NAME] [--seconds-per-upgrade S] [--per-round N] [--install] [--samples] [--neighbours]`
+// `npm run bench:upgrade [-- --upgrades N] [--others N] [--rate R] [--probation S] [--only NAME,NAME] [--seconds-per-upgrade S]
+//   [--per-round N] [--install] [--samples] [--neighbours]`
+// --probation: of ours; their default is the product's, and a window of theirs then takes that long.
 // --neighbours: ours upgrade from N-1 to N and from N to N-1 of the handover protocol, in turns.
 // What an upgrade costs the clients: ours beside others, under the same load, in rounds that take turns.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,12 +26,15 @@ const upgrades = Number(option("--upgrades", 100));
 const others = Number(option("--others", upgrades));
 const perRound = Math.min(Number(option("--per-round", 10)), upgrades);
 const rate = Number(option("--rate", 800));
+const probation = option("--probation");
 const secondsPerUpgrade = Number(option("--seconds-per-upgrade", 4));
 const only = option("--only", "").split(",").filter(Boolean);
 /** A window is at least this long, so that short ones hold enough requests for a p99. */
 const leastWindowMs = 1_000;
 
 const all = [oursNode, oursPython, oursNginx, nginx, haproxy, keepingIdle, pm2, stopStart];
+/** Between two upgrades, when nothing else is going on: what is compared with. */
+const quietMs = 1_500;
 const pause = (ms) => new Promise((wake) => setTimeout(wake, Math.max(0, ms)));
 
 function chosen() {
@@ -58,9 +63,10 @@ async function oneUpgrade(running, load, generation, result) {
     result.failed.push(error.message);
   }
   await pause(from + leastWindowMs - nowMs());
-  load.steady();
+  load.drain();
   await running.settled();
-  await pause(from + secondsPerUpgrade * 1_000 - nowMs());
+  load.steady();
+  await pause(Math.max(quietMs, from + secondsPerUpgrade * 1_000 - nowMs()));
   return failed === undefined;
 }
 
@@ -68,6 +74,7 @@ async function oneUpgrade(running, load, generation, result) {
 async function oneRound(contender, result, count) {
   const dir = mkdtempSync(join(tmpdir(), "pe-up-"));
   const place = { dir, port: await freePort(), socket: join(dir, "web.sock") };
+  if (probation !== undefined) place.probationSeconds = Number(probation);
   if (words.includes("--neighbours")) place.releaseOf = releaseOf;
   let running;
   let load;
@@ -103,8 +110,11 @@ const head = [
   "p99 steady",
   "p99 window",
   "ratio",
+  "p99 drain",
   "s/upgrade",
 ];
+
+const p99 = (histogram) => `${percentile(histogram, 0.99).toFixed(2)} ms`;
 
 function row({ contender, upgrades, failed, seconds, totals, ratios }) {
   return [
@@ -116,8 +126,10 @@ function row({ contender, upgrades, failed, seconds, totals, ratios }) {
     totals.lost,
     totals.cut,
     totals.told,
-    ...[totals.steady, totals.window].map((histogram) => `${percentile(histogram, 0.99).toFixed(1)} ms`),
+    p99(totals.steady),
+    p99(totals.window),
     ratios.length > 0 ? median(ratios).toFixed(2) : "",
+    p99(totals.drain),
     seconds.length > 0 ? (seconds.reduce((sum, each) => sum + each, 0) / seconds.length).toFixed(2) : "",
   ];
 }
@@ -128,10 +140,8 @@ function remarks(results) {
     if (totals.skipped + totals.ownFault > 0)
       console.log(`${contender.name}: the load itself skipped ${totals.skipped}, failed ${totals.ownFault}`);
     if (!contender.ours && !words.includes("--samples")) continue;
-    for (const { mode, outcome, detail, inWindow } of totals.samples.filter(({ outcome }) => outcome !== "cut"))
-      console.log(
-        `${contender.name}: ${outcome}, ${mode}, ${inWindow ? "in a window" : "outside of windows"}: ${detail}`,
-      );
+    for (const { mode, outcome, detail, stage } of totals.samples.filter(({ outcome }) => outcome !== "cut"))
+      console.log(`${contender.name}: ${outcome}, ${mode}, ${stage}: ${detail}`);
   }
   const ours = results.filter(({ contender }) => contender.ours);
   const sum = (of) => ours.reduce((so, each) => so + of(each), 0);

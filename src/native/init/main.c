@@ -8,6 +8,7 @@
 
 #include "early.h"
 #include "execute.h"
+#include "give_way.h"
 #include "node.h"
 #include "options.h"
 #include "print.h"
@@ -107,6 +108,7 @@ static int become_node(const char *subcommand, char *const rest[], char *const e
     char **arguments = node_arguments(&node, subcommand, rest);
     if (arguments == NULL)
         return EXIT_SYSTEM;
+    give_way();
     early_set_mask(early_given_mask());
     execute(arguments, environment);
     return execute_explain(node.program, errno, environment);

@@ -14,6 +14,7 @@
 #include "channel.h"
 #include "early.h"
 #include "execute.h"
+#include "give_way.h"
 #include "inbox.h"
 #include "line.h"
 #include "program.h"
@@ -111,6 +112,7 @@ static _Noreturn void be_supervisor(const struct supervisor *supervisor, int cha
     /* out of reach of the terminal's signals: those are the init's to receive, and its to hear of from the init */
     setsid();
     spawn_restore();
+    give_way();
     if (supervisor->program >= 0 && !program_read(supervisor->program, &arguments, &environment))
         fail_to_start(failure_pipe, "the program that was kept", environment);
     if (failure_pipe == CHANNEL_FD)

@@ -13,22 +13,28 @@ static struct {
   const char *mode;
   enum outcome outcome;
   int64_t generation;
-  bool in_window;
+  enum stage stage;
   char detail[80];
 } samples[MOST_SAMPLES];
 static unsigned sample_count, of_kind[OUTCOMES];
 
-static bool window_open;
-static int64_t window_closed = INT64_MIN;
+static const char *const stage_names[STAGES] = {"steady", "drain", "window"};
+static enum stage stage_now, stage_before;
+static int64_t stage_since;
 
 /* The floor in force and the one before it, newest first: a connection is held to what was so when it was opened. */
 static struct {
   int64_t generation, at;
 } floors[8];
 
-void count_window(bool open, int64_t at) {
-  window_open = open;
-  if (!open) window_closed = at;
+void count_stage(enum stage stage, int64_t at) {
+  stage_before = stage_now;
+  stage_now = stage;
+  stage_since = at;
+}
+
+static enum stage stage_of(const struct slot *slot) {
+  return slot->due < stage_since && stage_before > stage_now ? stage_before : stage_now;
 }
 
 void count_generation(int64_t generation, int64_t at) {
@@ -61,8 +67,7 @@ static uint64_t upper(unsigned bucket) {
 
 void count_latency(struct slot *slot, int64_t now) {
   struct job *job = slot->job;
-  bool in_window = window_open || slot->due < window_closed;
-  struct histogram *histogram = in_window ? &job->window : &job->steady;
+  struct histogram *histogram = &job->latencies[stage_of(slot)];
   uint64_t us = (uint64_t)(now > slot->due ? now - slot->due : 0) / 1000;
   histogram->count++;
   histogram->buckets[bucket_of(us)]++;
@@ -77,7 +82,7 @@ void count_sample(const struct slot *slot, enum outcome outcome, const char *det
   samples[i].mode = slot->job->mode->name;
   samples[i].outcome = outcome;
   samples[i].generation = slot->response.generation;
-  samples[i].in_window = window_open || slot->due < window_closed;
+  samples[i].stage = stage_of(slot);
   size_t length = 0;
   for (; detail[length] != '\0' && length < sizeof samples[i].detail - 1; length++) {
     unsigned char byte = (unsigned char)detail[length];
@@ -126,12 +131,12 @@ static void add(struct job *all, const struct job *job) {
   all->skipped += job->skipped;
   all->full += job->full;
   all->told += job->told;
-  const struct histogram *from[] = {&job->steady, &job->window};
-  struct histogram *to[] = {&all->steady, &all->window};
-  for (int h = 0; h < 2; h++) {
-    to[h]->count += from[h]->count;
-    if (from[h]->most > to[h]->most) to[h]->most = from[h]->most;
-    for (unsigned i = 0; i < BUCKETS; i++) to[h]->buckets[i] += from[h]->buckets[i];
+  for (int h = 0; h < STAGES; h++) {
+    const struct histogram *from = &job->latencies[h];
+    struct histogram *to = &all->latencies[h];
+    to->count += from->count;
+    if (from->most > to->most) to->most = from->most;
+    for (unsigned i = 0; i < BUCKETS; i++) to->buckets[i] += from->buckets[i];
   }
 }
 
@@ -140,20 +145,18 @@ void count_print(struct job *jobs, unsigned count, int64_t began) {
   for (unsigned i = 0; i < count; i++) add(&all, &jobs[i]);
   printf("{\"seconds\":%.3f,\"total\":{", (double)(now_ns() - began) / 1e9);
   print_counters(&all);
-  print_histogram("steady", &all.steady, true);
-  print_histogram("window", &all.window, true);
+  for (int h = 0; h < STAGES; h++) print_histogram(stage_names[h], &all.latencies[h], true);
   printf("},\"jobs\":[");
   for (unsigned i = 0; i < count; i++) {
     printf("%s{\"mode\":\"%s\",\"target\":\"%s\",", i == 0 ? "" : ",", jobs[i].mode->name, jobs[i].target);
     print_counters(&jobs[i]);
-    print_histogram("steady", &jobs[i].steady, false);
-    print_histogram("window", &jobs[i].window, false);
+    for (int h = 0; h < STAGES; h++) print_histogram(stage_names[h], &jobs[i].latencies[h], false);
     printf("}");
   }
   printf("],\"samples\":[");
   for (unsigned i = 0; i < sample_count; i++)
-    printf("%s{\"atNs\":%" PRId64 ",\"mode\":\"%s\",\"outcome\":\"%s\",\"generation\":%" PRId64 ",\"inWindow\":%s,\"detail\":\"%s\"}",
+    printf("%s{\"atNs\":%" PRId64 ",\"mode\":\"%s\",\"outcome\":\"%s\",\"generation\":%" PRId64 ",\"stage\":\"%s\",\"detail\":\"%s\"}",
            i == 0 ? "" : ",", samples[i].at, samples[i].mode, names[samples[i].outcome], samples[i].generation,
-           samples[i].in_window ? "true" : "false", samples[i].detail);
+           stage_names[samples[i].stage], samples[i].detail);
   printf("]}\n");
 }

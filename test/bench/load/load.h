@@ -40,6 +40,9 @@ struct histogram {
   uint64_t count, most, buckets[BUCKETS];
 };
 
+/* What goes on beside the load; a request that sees two of them belongs to the later one of this list. */
+enum stage { STEADY, DRAIN, WINDOW, STAGES };
+
 struct job {
   const struct mode *mode;
   const char *target;
@@ -51,7 +54,7 @@ struct job {
   int64_t due, step;
   /* skipped: not begun because every connection was busy for a second; full: a unix socket's queue was; told: ended early after a word */
   uint64_t sent, outcomes[OUTCOMES], timed_out, idle_closed, skipped, full, told;
-  struct histogram steady, window;
+  struct histogram latencies[STAGES];
 };
 
 enum part { HEAD, SIZED, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER, TO_THE_END, RAW, WHOLE };
@@ -106,7 +109,7 @@ void response_reset(struct response *response);
 bool response_feed(struct slot *slot, const char *bytes, size_t length, bool eof);
 
 /* count.c */
-void count_window(bool open, int64_t at);
+void count_stage(enum stage stage, int64_t at);
 void count_generation(int64_t generation, int64_t at);
 bool count_generation_fits(const struct slot *slot);
 void count_latency(struct slot *slot, int64_t now);

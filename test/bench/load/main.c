@@ -9,7 +9,8 @@
  *   CONNECTIONS  at most so many at once
  * Runs until SIGTERM, until stdin ends, or N seconds; what is under way then may finish. Lines on stdin, instants in ns of CLOCK_MONOTONIC:
  *   window NS          latencies from now on are those of an upgrade
- *   steady NS          no longer
+ *   drain NS           of the time in which what was replaced still drains
+ *   steady NS          of neither
  *   generation G NS    connections opened after NS are answered by generation G or a later one
  * Prints one line of JSON. Every response is 200 (101), names its generation in x-generation, repeats x-request-id, and its body is
  *   /plain  "plain ID"      /post  "post ID BYTES"      /stream  "ID 0" ... "ID 11", "end ID"      /upgraded  the lines sent; "bye" before it leaves
@@ -114,8 +115,9 @@ static int64_t begin_due(struct job *job, int64_t now) {
 
 static void obey(const char *line) {
   long long number, at;
-  if (sscanf(line, "window %lld", &at) == 1) count_window(true, at);
-  else if (sscanf(line, "steady %lld", &at) == 1) count_window(false, at);
+  if (sscanf(line, "window %lld", &at) == 1) count_stage(WINDOW, at);
+  else if (sscanf(line, "drain %lld", &at) == 1) count_stage(DRAIN, at);
+  else if (sscanf(line, "steady %lld", &at) == 1) count_stage(STEADY, at);
   else if (sscanf(line, "generation %lld %lld", &number, &at) == 2) count_generation(number, at);
   else fprintf(stderr, "load: a line that means nothing: %s\n", line);
 }

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ask, program, until } from "../bench.mjs";
-import { end, runningWith, start, succeed, untilAnswers } from "./processes.mjs";
+import { end, noticed, runningWith, start, succeed, untilAnswers } from "./processes.mjs";
 import { folderOf } from "./services.mjs";
 
 /** Ends with 0 when the new generation is the owner for good. */
@@ -36,7 +36,7 @@ export function configuration(place, { passAs, service, drainSeconds = 5, upgrad
     admin: { tcp: "off", socket: controlSocket(place) },
     upgrade: {
       directory: join(place.dir, "upgrade"),
-      probationSeconds: 1,
+      ...(place.probationSeconds === undefined ? {} : { probationSeconds: place.probationSeconds }),
       drainSeconds,
       release: `r${generation}`,
       ...upgrade,
@@ -74,7 +74,12 @@ export async function startEntry(place, description, env = {}) {
       current = generation;
     },
     settled: () =>
-      until("the old generation to end", () => !runningWith(join(place.dir, `generation-${current - 1}-`)), 40_000),
+      noticed(
+        "the old generation to end",
+        () => !runningWith(join(place.dir, `generation-${current - 1}-`)),
+        40_000,
+        250,
+      ),
     stop: () => end(child, "SIGTERM", 40_000),
   };
 }

@@ -1,8 +1,8 @@
 // HAProxy, master and worker: SIGUSR2 makes the master start anew with the new configuration; the new worker fetches the sockets from the
 // old one. Twice: as it is, and with the option that keeps idle connections until their next request.
 import { join } from "node:path";
-import { childrenOf, onPath, until } from "../bench.mjs";
-import { end, holds, listenerInode, start, untilAnswers } from "./processes.mjs";
+import { childrenOf, onPath } from "../bench.mjs";
+import { end, holds, listenerInode, noticed, start, untilAnswers } from "./processes.mjs";
 import { fromTemplate, startBackend } from "./services.mjs";
 
 const withOptions = (name, options) => ({
@@ -26,12 +26,12 @@ const withOptions = (name, options) => ({
         const inode = listenerInode(place.port);
         const old = childrenOf(master.pid);
         master.kill("SIGUSR2");
-        await until("a new worker that alone accepts", () => {
+        await noticed("a new worker that alone accepts", () => {
           const holders = childrenOf(master.pid).filter((pid) => holds(pid, inode));
           return holders.length > 0 && !holders.some((pid) => old.includes(pid));
         });
       },
-      settled: () => until("the old worker to end", () => childrenOf(master.pid).length === 1, 30_000),
+      settled: () => noticed("the old worker to end", () => childrenOf(master.pid).length === 1, 30_000),
       async stop() {
         await end(master, "SIGTERM");
         await end(backend.child);

@@ -54,6 +54,7 @@ export function startLoad(words, { timeoutMs = 20_000 } = {}) {
   const say = (line) => child.stdin.write(`${line}\n`);
   return {
     window: () => say(`window ${now()}`),
+    drain: () => say(`drain ${now()}`),
     steady: () => say(`steady ${now()}`),
     /** Connections that are opened from here on belong to this generation. */
     generation: (number) => say(`generation ${number} ${now()}`),
@@ -69,13 +70,14 @@ export function emptyTotals() {
     ...Object.fromEntries(counters.map((name) => [name, 0])),
     steady: new Map(),
     window: new Map(),
+    drain: new Map(),
     samples: [],
   };
 }
 
 export function addReport(totals, { total, samples }) {
   for (const name of counters) totals[name] += total[name];
-  for (const part of ["steady", "window"])
+  for (const part of ["steady", "window", "drain"])
     for (const [us, count] of total[part].buckets) totals[part].set(us, (totals[part].get(us) ?? 0) + count);
   totals.samples.push(...samples);
 }

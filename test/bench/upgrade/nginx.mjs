@@ -1,8 +1,8 @@
 // nginx's own upgrade: USR2 starts a new master on the inherited sockets, WINCH ends the old workers, QUIT the old master.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { childrenOf, onPath, until } from "../bench.mjs";
-import { alive, end, holds, listenerInode, start, untilAnswers } from "./processes.mjs";
+import { childrenOf, onPath } from "../bench.mjs";
+import { alive, end, holds, listenerInode, noticed, start, untilAnswers } from "./processes.mjs";
 import { fromTemplate, nginxUser, startBackend } from "./services.mjs";
 
 function pidIn(file) {
@@ -35,24 +35,24 @@ export const contender = {
       async upgrade(generation) {
         write(generation);
         const inode = listenerInode(place.port);
-        const old = await until("nginx's pid file", () => pidIn(pidFile));
+        const old = await noticed("nginx's pid file", () => pidIn(pidFile));
         previous = old;
         process.kill(old, "SIGUSR2");
-        const fresh = await until("the new master", () => {
+        const fresh = await noticed("the new master", () => {
           const pid = pidIn(pidFile);
           return pid !== old && pid !== undefined && childrenOf(pid).length > 0 ? pid : undefined;
         });
         const workers = childrenOf(old).filter((pid) => pid !== fresh);
         process.kill(old, "SIGWINCH");
-        await until("the old workers to accept no more", () => !workers.some((pid) => holds(pid, inode)));
+        await noticed("the old workers to accept no more", () => !workers.some((pid) => holds(pid, inode)));
         process.kill(old, "SIGQUIT");
       },
-      settled: () => until("the old master to end", () => previous === undefined || !alive(previous), 30_000),
+      settled: () => noticed("the old master to end", () => previous === undefined || !alive(previous), 30_000),
       async stop() {
         const pid = pidIn(pidFile);
         if (pid !== undefined) {
           process.kill(pid, "SIGTERM");
-          await until("nginx to end", () => !alive(pid));
+          await noticed("nginx to end", () => !alive(pid));
         }
         await end(backend.child);
       },

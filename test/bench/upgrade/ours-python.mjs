@@ -1,7 +1,12 @@
 // A Python program that binds its port and path itself, and knows of nothing, under pingora-entry.
+import { execFileSync } from "node:child_process";
 import { onPath } from "../bench.mjs";
 import { startEntry } from "./entry.mjs";
 import { service } from "./services.mjs";
+
+/** Itself, where `python3` is a version manager's script: no container has one. */
+const interpreter = () =>
+  execFileSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).trim();
 
 export const contender = {
   name: "ours-python",
@@ -11,7 +16,7 @@ export const contender = {
     startEntry(place, {
       passAs: "adopt",
       service: (folder, generation) => ({
-        command: ["python3", service("web.py"), String(place.port), place.socket, folder],
+        command: [interpreter(), service("web.py"), String(place.port), place.socket, folder],
         env: { GENERATION: String(generation) },
         readinessProbe: { log: "^listening" },
         stop: { graceSeconds: 4 },

@@ -95,6 +95,9 @@ export function holds(pid, inode) {
   }
 }
 
+/** As `until`, for what is looked up in /proc while the load runs: a look costs processor time, which the clients would feel. */
+export const noticed = (what, look, timeoutMs, everyMs = 50) => until(what, look, timeoutMs, everyMs);
+
 /** Is there a process, not a zombie, with this in its command line? */
 export function runningWith(text) {
   return readdirSync("/proc").some((pid) => {

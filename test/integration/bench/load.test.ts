@@ -19,7 +19,7 @@ interface Latency {
   readonly maxUs: number;
 }
 interface Report {
-  readonly total: Counters & { readonly steady: Latency; readonly window: Latency };
+  readonly total: Counters & { readonly steady: Latency; readonly window: Latency; readonly drain: Latency };
   readonly samples: readonly { readonly outcome: string; readonly detail: string }[];
 }
 
@@ -238,10 +238,13 @@ test("load puts latencies into windows when it was told of them", async () => {
   await wait(300);
   slow = false;
   await wait(100);
+  running.say(`drain ${now()}`);
+  await wait(300);
   running.say(`steady ${now()}`);
   await wait(300);
   running.stop();
   const { total } = await running.report;
+  assert.ok(total.drain.count > 10 && total.drain.p99Us < total.window.p99Us);
   assert.ok(total.window.count > 10 && total.steady.count > 10);
   assert.ok(total.window.p99Us >= 58_000, `${total.window.p99Us} us in the window`);
   assert.ok(total.steady.p99Us < total.window.p99Us);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { allSettings } from "../../../src/adapters/config/settings.js";
@@ -25,6 +26,24 @@ async function call(where: string, args: readonly string[], options: RunOptions 
   const { code } = await running.ended;
   return { code, out: running.out(), err: running.err() };
 }
+
+/** The scheduler's turns of what runs in this process, in nanoseconds. */
+const turns = "sed -n 's/^se.slice *: *//p' /proc/self/sched";
+const [major = 0, minor = 0] = release().split(".").map(Number);
+const noTurns =
+  existsSync("/proc/self/sched") && (major > 6 || (major === 6 && minor >= 12)) ? false : "turns came with Linux 6.12";
+
+test("the supervisor and the subcommands give way to the services, in longer turns", {
+  skip: skip || noTurns,
+}, async () => {
+  const where = home(`#!/bin/sh\n${turns}\n`);
+  const usual = Number(execFileSync("sh", ["-c", turns], { encoding: "utf8" }));
+  assert.ok(usual > 0 && usual < 10_000_000);
+  const asked = async (...args: string[]) => (await call(where, args)).out.trim();
+  assert.equal(await asked("upgrade"), "10000000");
+  assert.equal(await asked("--", "sh", "-c", turns), String(usual));
+  assert.equal(await asked("run", "-c", "x"), "10000000");
+});
 
 test("a subcommand is Node with the bundle, options before it or after it", { skip }, async () => {
   const where = home();
