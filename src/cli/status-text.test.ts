@@ -216,14 +216,15 @@ test("statusLines shows both generations of an upgrade, what is left of an old o
   const ended = { attempt: "a", at: now - 60_000, seconds: 2, generation: 2, warnings: [] };
   const lines = statusLines(
     snapshot({
-      draining: [{ ...old, generation: 0, release: "r0", connections: 2 }, old],
-      lastUpgrade: { ...ended, result: "completed", reason: "", cause: "none" },
+      draining: [{ ...old, generation: 0, release: "r0", connections: 2, deadlineAt: now + 12_000 }, old],
+      lastUpgrade: { ...ended, result: "completed", reason: "", cause: "none", warnings: ["the init stayed"] },
     }),
     plain,
   );
-  assert.ok(lines.includes("generation 0 (r0) ends its services, 2 connections open"));
-  assert.ok(lines.includes("generation 1 ends its services, 1 connection open"));
+  assert.ok(lines.includes("generation 0 (r0) ends its services, pid 5, 2 connections open, killed in 12s"));
+  assert.ok(lines.includes("generation 1 ends its services, pid 5, 1 connection open"));
   assert.ok(lines.includes("last upgrade: completed 1m ago, generation 2 serves"));
+  assert.ok(lines.includes("  warning: the init stayed"));
   const failed = statusLines(
     snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready", cause: "unready" } }),
     plain,

@@ -72,14 +72,17 @@ function upgradeLines({ upgrade, draining = [], lastUpgrade }: Snapshot, { now, 
     lines.push(`upgrade: ${what}: ${paint(step, "yellow", colours)} for ${durationText(now - since)}${left}`);
   }
   for (const old of draining) {
-    const open = old.connections === undefined ? "" : `, ${count(old.connections, "connection")} open`;
-    lines.push(`${generationText(old)} ends its services${open}`);
+    const { pid, connections, deadlineAt } = old;
+    const open = connections === undefined ? "" : `, ${count(connections, "connection")} open`;
+    const left = deadlineAt === undefined ? "" : `, killed in ${durationText(deadlineAt - now)}`;
+    lines.push(`${generationText(old)} ends its services, pid ${pid}${open}${left}`);
   }
   if (lastUpgrade !== undefined && upgrade === undefined) {
-    const { result, reason, at, generation } = lastUpgrade;
+    const { result, reason, at, generation, warnings } = lastUpgrade;
     const ago = `${durationText(now - at)} ago`;
     if (result === "completed") lines.push(`last upgrade: completed ${ago}, generation ${generation} serves`);
     else lines.push(paint(`last upgrade: ${result.replace("-", " ")} ${ago}: ${reason}`, "red", colours));
+    lines.push(...warnings.map((warning) => paint(`  warning: ${warning}`, "yellow", colours)));
   }
   return lines;
 }

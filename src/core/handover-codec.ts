@@ -238,7 +238,12 @@ function readReport(fields: Fields): DrainReport {
     killed: integer(fields, "killed"),
     open: integer(fields, "open"),
     seconds,
+    ...readDeadline(fields),
   };
+}
+
+function readDeadline(fields: Fields): { readonly deadlineAt?: number } {
+  return fields.deadlineAt === undefined ? {} : { deadlineAt: integer(fields, "deadlineAt") };
 }
 
 function readOlder(fields: Fields): { readonly older?: OlderNews } {
@@ -261,6 +266,7 @@ function readGeneration(value: unknown): OlderGeneration {
     build: text(fields, "build"),
     pid: integer(fields, "pid"),
     ...(fields.connections === undefined ? {} : { connections: integer(fields, "connections") }),
+    ...readDeadline(fields),
     ...(fields.line === undefined ? {} : { line: integer(fields, "line") }),
   };
 }

@@ -75,6 +75,8 @@ export interface DrainReport {
   readonly killed: number;
   readonly open: number;
   readonly seconds: number;
+  /** when what is left is killed: wall clock, ms since the epoch; a release before this field says nothing */
+  readonly deadlineAt?: number;
 }
 
 /** A generation before another one that still ends its services. */
@@ -85,6 +87,8 @@ export interface OlderGeneration {
   readonly pid: number;
   /** connections it still serves */
   readonly connections?: number;
+  /** when it will be gone: wall clock, ms since the epoch */
+  readonly deadlineAt?: number;
   /** of the init that it shares with who tells of it */
   readonly line?: number;
 }

@@ -62,7 +62,7 @@ export class NewGeneration {
     parts.services.beCandidate();
     parts.session.onProgress((report, over, told) => {
       if (over) parts.log.info(`upgrade: DRAINED: ${drainText(report)}`, { step: "DRAINED", side: "new", ...report });
-      parts.older.progress(report.open, over, told);
+      parts.older.progress({ connections: report.open, deadlineAt: report.deadlineAt }, over, told);
     });
     void parts.session.ended.then(() => parts.older.lost());
   }

@@ -11,6 +11,8 @@ const old = (generation: number, more: Partial<OlderGeneration> = {}): OlderGene
   ...more,
 });
 
+const left = (connections: number, deadlineAt?: number) => ({ connections, deadlineAt });
+
 interface Given {
   readonly line?: number;
   /** of generations 1, 2, ... as `old` makes them */
@@ -42,7 +44,7 @@ test("OlderGenerations lists what the predecessor tells, and the predecessor whe
   assert.deepEqual(seen(), [[1, undefined]]);
   older.settled();
   assert.deepEqual(older.views, [old(1), old(2)]);
-  older.progress(4, false, { generations: [old(1, { line: 1, connections: 3 })], lines: [1] });
+  older.progress(left(4), false, { generations: [old(1, { line: 1, connections: 3 })], lines: [1] });
   assert.deepEqual(seen(), [
     [1, 3],
     [2, 4],
@@ -51,8 +53,16 @@ test("OlderGenerations lists what the predecessor tells, and the predecessor whe
     generations: [old(1, { line: 1, connections: 3 }), old(2, { line: 2, connections: 4 })],
     lines: [2, 1],
   });
-  older.progress(0, true, { generations: [old(1, { line: 1, connections: 3 })], lines: [1] });
+  older.progress(left(0), true, { generations: [old(1, { line: 1, connections: 3 })], lines: [1] });
   assert.deepEqual(seen(), [[1, 3]]);
+});
+
+test("OlderGenerations knows the predecessor's deadline, also when its supervisor is the next", () => {
+  const { older } = open({ predecessor: old(2) });
+  older.progress(left(4, 9_000), false, undefined);
+  older.progress(left(3, 8_000), false, undefined);
+  assert.deepEqual(older.views, [old(2, { connections: 3, deadlineAt: 8_000 })]);
+  assert.deepEqual(open({ saved: older.saved }).older.views, [old(2, { deadlineAt: 8_000 })]);
 });
 
 test("OlderGenerations drops what has ended: as the init tells, or as the predecessor was told while it was the owner", () => {
@@ -61,14 +71,14 @@ test("OlderGenerations drops what has ended: as the init tells, or as the predec
   first.older.settled();
   first.older.lineEnded(1);
   assert.deepEqual([first.seen(), first.older.count, first.changes()], [[[2, undefined]], 1, 2]);
-  first.older.progress(1, false, given.told);
+  first.older.progress(left(1), false, given.told);
   assert.deepEqual(first.seen(), [[2, 1]], "the predecessor has not heard of it");
   first.older.lineEnded(2);
   assert.deepEqual([first.seen(), first.older.count], [[], 0]);
   first.older.lineEnded(7);
   assert.equal(first.changes(), 4);
   const second = open(given);
-  second.older.progress(1, false, { generations: [], lines: [] });
+  second.older.progress(left(1), false, { generations: [], lines: [] });
   assert.deepEqual([second.seen(), second.older.count], [[[2, 1]], 1]);
 });
 
@@ -94,10 +104,10 @@ test("OlderGenerations keeps what lives under our init when the predecessor fall
 test("OlderGenerations forgets another container's generations with the one that told of them", () => {
   const told = { generations: [old(1, { line: 1 }), old(2)], lines: [1] };
   const { older, seen } = open({ line: 1, lines: [], predecessor: old(3), told });
-  older.progress(1, false, told);
+  older.progress(left(1), false, told);
   assert.deepEqual([seen().length, older.count, older.news.lines], [3, 3, []]);
   assert.ok(older.news.generations.every(({ line }) => line === undefined));
-  older.progress(0, true, told);
+  older.progress(left(0), true, told);
   assert.equal(older.count, 2);
   older.lost();
   assert.equal(older.count, 0);
@@ -108,7 +118,7 @@ test("OlderGenerations of a restarted supervisor lists what was saved and lives"
   const before = open({ predecessor: old(2), told });
   const { saved } = before.older;
   before.older.settled();
-  before.older.progress(5, false, told);
+  before.older.progress(left(5), false, told);
   assert.deepEqual(before.older.saved, saved, "what changes with every connection is not saved");
   const after = open({ saved, lines: [2] });
   assert.deepEqual([after.seen(), after.older.count, after.older.news.lines], [[[2, undefined]], 1, [2]]);

@@ -12,6 +12,13 @@ export interface OlderParts {
   readonly changed: () => void;
 }
 
+/** Of a generation that ends its services. */
+export interface Left {
+  readonly connections: number;
+  /** wall clock, ms since the epoch */
+  readonly deadlineAt: number | undefined;
+}
+
 /**
  * The generations before this one that still end their services. What is known of them comes from the predecessor, as long as that lives; that one
  * of our own init is over, the init tells in any case. Of another container's, nobody tells when the predecessor is gone.
@@ -71,12 +78,12 @@ export class OlderGenerations {
     this.#changed();
   }
 
-  /** So many connections are left to it. `over`: it has ended its services. */
-  progress(connections: number, over: boolean, told: OlderNews | undefined): void {
+  /** What is left of it. `over`: it has ended its services. */
+  progress(left: Left, over: boolean, told: OlderNews | undefined): void {
     this.#replaced = true;
     if (told !== undefined) this.#hear(told);
     if (over) this.#predecessor = undefined;
-    else if (this.#predecessor !== undefined) this.#predecessor = { ...this.#predecessor, connections };
+    else if (this.#predecessor !== undefined) this.#predecessor = { ...this.#predecessor, ...said(left) };
     this.#changed();
   }
 
@@ -117,11 +124,16 @@ export class OlderGenerations {
   }
 
   #dropStrangers(): void {
-    const known = ({ line }: OlderGeneration) => line !== undefined && this.#lines.has(line);
-    this.#generations = this.#generations.filter(known).map(withoutConnections);
+    const lives = ({ line }: OlderGeneration) => line !== undefined && this.#lines.has(line);
+    this.#generations = this.#generations.filter(lives).map(withoutConnections);
     const predecessor = this.#predecessor;
-    this.#predecessor = predecessor !== undefined && known(predecessor) ? withoutConnections(predecessor) : undefined;
+    this.#predecessor = predecessor !== undefined && lives(predecessor) ? withoutConnections(predecessor) : undefined;
   }
+}
+
+/** A generation of a release that does not tell its deadline has none. */
+function said({ connections, deadlineAt }: Left): Pick<OlderGeneration, "connections" | "deadlineAt"> {
+  return deadlineAt === undefined ? { connections } : { connections, deadlineAt };
 }
 
 function withoutConnections({ connections: _, ...each }: OlderGeneration): OlderGeneration {

@@ -272,11 +272,13 @@ export class ServerRun {
     const { clock } = this.#parts;
     const { requestedAt = clock.now(), requestedWall = clock.wall() } = this.#shutdown.record ?? {};
     const { views } = this.drains;
+    const { deadlineAt } = this.store.snapshot.shutdown ?? {};
     return {
       ...drainTotals(views, requestedWall),
       killed: new Set(this.#shutdown.killed).size,
       open: views.reduce((sum, { connections }) => sum + connections, 0),
       seconds: (clock.now() - requestedAt) / 1000,
+      ...(deadlineAt === undefined ? {} : { deadlineAt: Math.round(deadlineAt) }),
     };
   }
 

@@ -325,7 +325,9 @@ export class Upgrades {
     this.#undecided = undefined;
     this.#ended(outcome);
     void this.#parts.upgrade.renewInit().then((warning) => {
-      if (warning !== undefined) this.#parts.server.log.warn(warning);
+      if (warning === undefined) return;
+      this.#parts.server.log.warn(warning);
+      this.#ended({ ...outcome, warnings: [...outcome.warnings, warning] });
     });
   }
 

@@ -167,6 +167,23 @@ test("pingora-entry upgrade to a release for another architecture says what is w
   );
 });
 
+test("an init that cannot be replaced is told by status, and the upgrade is none the worse", async () => {
+  await using stage = await Upgradable.start(generation(1));
+  const { server } = stage;
+  await server.phase("Running");
+  const path = join(server.dir, "release");
+  cpSync(dirname(program), path, { recursive: true });
+  // another program, which as an init says nothing of the state that it takes
+  writeFileSync(join(path, "pingora-entry"), "#!/bin/sh\nexit 1\n");
+  const { code, err } = await stage.upgrade(generation(2), "--path", path);
+  assert.equal(code, 0, err);
+  const warned = async () => (await server.status())?.lastUpgrade?.warnings.join();
+  await eventually(warned, { what: "the warning" });
+  assert.match((await warned()) ?? "", /^the init could not be replaced by .*; the old one goes on$/);
+  assert.match((await stage.cli("status")).out, /\n {2}warning: the init could not be replaced by /);
+  assert.equal((await stage.upgrade(generation(3))).code, 0);
+});
+
 test("pingora-entry upgrade that is rolled back does not warn of a listener that is not closed", async () => {
   const more = (text: string) => text.replace("listeners: {", 'listeners: { old: { tcp: "127.0.0.1:0" },');
   await using stage = await Upgradable.start(more(generation(1)));
@@ -524,7 +541,12 @@ test("status lists every generation that still ends its services, also of a rest
     });
     const { out } = await stage.cli("status");
     for (const number of [1, 2])
-      assert.match(out, new RegExp(`generation ${number} ends its services, 1 connection open`));
+      assert.match(
+        out,
+        new RegExp(
+          `generation ${number} ends its services, pid ${pids[number - 1]}, 1 connection open, killed in 1m[34]\\ds`,
+        ),
+      );
 
     process.kill(pids[2] ?? 0, "SIGKILL");
     await eventually(async () => (await server.status())?.supervisorRestarts === 1, { what: "another supervisor" });
