@@ -4,8 +4,9 @@ import { EntryError } from "../core/entry-error.js";
 import { isDone, type JournalOwner } from "../core/handover-journal.js";
 import type { UpgradeSpec } from "../core/plan.js";
 import { build, version } from "../core/version.js";
+import type { DialledOwner, OldSession, OpenedOwner } from "../runtime/handover-ports.js";
 import { lockName } from "../runtime/old-generation.js";
-import type { DialledOwner, Init, OldSession, OpenedOwner } from "../runtime/ports.js";
+import type { Init } from "../runtime/ports.js";
 import { readState, stateName } from "../runtime/saved-state.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 

@@ -6,10 +6,11 @@ import { matchSockets } from "../core/socket-manifest.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
+import type { NewEnd, NewSession, Owner } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
 import { lockName } from "./old-generation.js";
 import type { OlderGenerations } from "./older-generations.js";
-import type { Clock, Init, Log, NewEnd, NewSession, Owner } from "./ports.js";
+import type { Clock, Init, Log } from "./ports.js";
 import type { ServiceSet } from "./service-set.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 

@@ -6,8 +6,9 @@ import type { GenerationView, UpgradeView } from "../core/snapshot.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
+import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
-import type { BoundListener, Clock, HandoverStep, Init, Log, OldEnd, OldSession, Owner, OwnSocket } from "./ports.js";
+import type { BoundListener, Clock, Init, Log } from "./ports.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 import type { Yielding } from "./yielding.js";
 

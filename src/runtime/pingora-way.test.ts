@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FakeServer, planOf, serviceSpec } from "../../test/fakes/fake-server.js";
 import { settle } from "../../test/fakes/manual-clock.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
-import type { PingoraHandover, PingoraSent, PingoraSuccessor } from "./ports.js";
+import type { PingoraHandover, PingoraSent, PingoraSuccessor } from "./handover-ports.js";
 
 const spec = (name: string, port: number): ListenerSpec => ({
   name,

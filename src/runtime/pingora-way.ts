@@ -4,16 +4,9 @@ import type { GenerationView, UpgradeView } from "../core/snapshot.js";
 import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
+import type { PingoraHandover, PingoraSent, PingoraSocket, PingoraSuccessor } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
-import type {
-  BoundListener,
-  Clock,
-  Log,
-  PingoraHandover,
-  PingoraSent,
-  PingoraSocket,
-  PingoraSuccessor,
-} from "./ports.js";
+import type { BoundListener, Clock, Log } from "./ports.js";
 
 /** What a server needs to hand over to a pingora, or to take over from one. */
 export interface PingoraParts {

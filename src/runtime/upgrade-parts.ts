@@ -1,5 +1,5 @@
 import type { UpgradeOrder } from "../core/upgrade-outcome.js";
-import type { Handover, HandoverIdentity, NewSession, OldSession, Owner } from "./ports.js";
+import type { Handover, HandoverIdentity, NewSession, OldSession, Owner } from "./handover-ports.js";
 
 /** How another generation is started: the same program, or another release of it. */
 export interface SuccessorCommand {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HandoverIdentity, NewSession, OldSession, OwnSocket } from "../../src/runtime/ports.js";
+import type { HandoverIdentity, NewSession, OldSession, OwnSocket } from "../../src/runtime/handover-ports.js";
 import { FakeHandover, FakePlace } from "./fake-handover.js";
 
 const who = (nonce: string): HandoverIdentity => ({

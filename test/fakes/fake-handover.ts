@@ -16,7 +16,7 @@ import type {
   OwnSocket,
   PeerFacts,
   Promotion,
-} from "../../src/runtime/ports.js";
+} from "../../src/runtime/handover-ports.js";
 
 /** Something that is settled once, by whoever is first. */
 class Once<Value> {

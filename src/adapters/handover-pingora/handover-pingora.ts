@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { EntryError } from "../../core/entry-error.js";
-import type { Clock, Log, PingoraHandover, PingoraSocket } from "../../runtime/ports.js";
+import type { PingoraHandover, PingoraSocket } from "../../runtime/handover-ports.js";
+import type { Clock, Log } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { type Received, receiveFromPingora } from "./receive.js";
 import { sendToPingora } from "./send.js";

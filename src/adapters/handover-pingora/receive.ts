@@ -1,6 +1,7 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { decodePingoraNames, encodeKnock, isFrame, mostPingoraBytes } from "../../core/pingora-handover.js";
-import type { Clock, PingoraSocket } from "../../runtime/ports.js";
+import type { PingoraSocket } from "../../runtime/handover-ports.js";
+import type { Clock } from "../../runtime/ports.js";
 import { type Credentials, native, type ReceivedMessage } from "../native/addon.js";
 import { codeOf, readableBefore, stranger } from "./wait-for.js";
 

@@ -1,4 +1,5 @@
-import type { Clock, PingoraSuccessor } from "../../runtime/ports.js";
+import type { PingoraSuccessor } from "../../runtime/handover-ports.js";
+import type { Clock } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { isRunning, polledSockets } from "./process-sockets.js";
 import { codeOf } from "./wait-for.js";

@@ -1,4 +1,4 @@
-import type { HandoverStep } from "../../runtime/ports.js";
+import type { HandoverStep } from "../../runtime/handover-ports.js";
 
 /** Something that is awaited once, and may come before anybody awaits it. */
 export class AwaitedStep<Value, End> {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { DialledOwner, HandoverIdentity } from "../../runtime/ports.js";
+import type { DialledOwner, HandoverIdentity } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import { codeOf } from "./error-code.js";
 import { makeRoomEarly } from "./file-limit.js";

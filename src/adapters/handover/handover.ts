@@ -2,7 +2,14 @@ import { EntryError } from "../../core/entry-error.js";
 import { handoverVersions, type VersionRange } from "../../core/handover-frame.js";
 import { type Journal, partOf, settle } from "../../core/handover-journal.js";
 import { defaultHandoverTimes, type HandoverTimes } from "../../core/handover-times.js";
-import type { Clock, DialledOwner, Handover, HandoverIdentity, OldSession, OpenedOwner } from "../../runtime/ports.js";
+import type {
+  DialledOwner,
+  Handover,
+  HandoverIdentity,
+  OldSession,
+  OpenedOwner,
+} from "../../runtime/handover-ports.js";
+import type { Clock } from "../../runtime/ports.js";
 import { dialOver, dialOwner } from "./dial.js";
 import { openDirectory, openLockFile } from "./directory.js";
 import { JournalFile } from "./journal-file.js";

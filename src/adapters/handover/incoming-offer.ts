@@ -1,5 +1,5 @@
 import { batchesOf, type HandoverFrame } from "../../core/handover-frame.js";
-import type { InheritedSocket } from "../../runtime/ports.js";
+import type { InheritedSocket } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 
 type Offer = Extract<HandoverFrame, { type: "OFFER" }>;

@@ -20,7 +20,7 @@ import type {
   NewEnd,
   NewSession,
   Promotion,
-} from "../../runtime/ports.js";
+} from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import { AwaitedStep } from "./awaited-step.js";
 import { openLockFile } from "./directory.js";

@@ -21,7 +21,7 @@ import type {
   OldEnd,
   OldSession,
   OwnSocket,
-} from "../../runtime/ports.js";
+} from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import { AwaitedStep } from "./awaited-step.js";
 import { Engine } from "./engine.js";

@@ -6,7 +6,7 @@ import {
   type OfferedSocket,
   socketsPerBatch,
 } from "../../core/handover-frame.js";
-import type { OwnSocket } from "../../runtime/ports.js";
+import type { OwnSocket } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import type { Wire } from "./wire.js";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { givesWay } from "../../core/crowded-place.js";
 import { EntryError } from "../../core/entry-error.js";
 import { appoint } from "../../core/handover-journal.js";
-import type { Handover, HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/ports.js";
+import type { Handover, HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import { readable, type Watch, watch } from "../native/watch.js";
 import { openLockFile } from "./directory.js";

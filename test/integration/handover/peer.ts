@@ -11,7 +11,7 @@ import { openHandover } from "../../../src/adapters/handover/handover.js";
 import { native } from "../../../src/adapters/native/addon.js";
 import type { VersionRange } from "../../../src/core/handover-frame.js";
 import type { HandoverTimes } from "../../../src/core/handover-times.js";
-import type { Handover, OldSession, Owner, OwnSocket } from "../../../src/runtime/ports.js";
+import type { Handover, OldSession, Owner, OwnSocket } from "../../../src/runtime/handover-ports.js";
 
 export interface PeerOptions {
   /** clog: has descriptors in flight that nobody takes */

@@ -13,7 +13,7 @@ import type {
   OldSession,
   Owner,
   OwnSocket,
-} from "../../../src/runtime/ports.js";
+} from "../../../src/runtime/handover-ports.js";
 import { eventually, openDescriptors } from "../eventually.js";
 import { Peer, quick, removeProgram, sweep, upgradeDirectory } from "./stage.js";
 
