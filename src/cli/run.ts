@@ -52,7 +52,8 @@ export const runCommand: Command = {
       if (!(error instanceof EntryError)) throw error;
       const text = problemText("pingora-entry", error);
       io.err(text);
-      writeTerminationMessage(text, io.env);
+      // a candidate is not the container's last word
+      if (init?.primary !== false) writeTerminationMessage(text, io.env);
       leaveRefusal(text, io.env);
       init?.exit(error.exitCode);
       return error.exitCode;

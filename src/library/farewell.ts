@@ -15,10 +15,9 @@ export function lastWords(snapshot: Snapshot, plan: Pick<Plan, "terminationMessa
     writeTermination(plan.terminationMessagePath, terminationMessage(snapshot));
 }
 
-/** The last words of a server that ran, its log's and its services'. */
+/** How a server that ran ended, in its log; and what its log and its services have said is written. */
 export async function farewell(
   snapshot: Snapshot,
-  plan: Plan,
   log: Log,
   outputs: readonly Pick<BoundedWriter, "finish">[],
 ): Promise<void> {
@@ -30,7 +29,6 @@ export async function farewell(
     killed,
     ...(drains.length === 0 ? {} : drainTotals(drains, shutdown?.requestedAt ?? 0)),
   });
-  lastWords(snapshot, plan);
   await Promise.all(outputs.map((output) => output.finish(lastWordsMs)));
 }
 

@@ -208,17 +208,26 @@ async function putTogether(
     },
     stopped: (facts) => tally.stopped(facts),
     closeFd: (fd) => native().close(fd),
-    lastWords: (snapshot) => lastWords(snapshot, plan),
-    farewell: (snapshot) => farewell(snapshot, plan, log, Object.values(outputs)),
+    lastWords: (snapshot) => {
+      if (!outlived()) lastWords(snapshot, plan);
+    },
+    farewell: async (snapshot) => {
+      if (!outlived()) lastWords(snapshot, plan);
+      await farewell(snapshot, log, Object.values(outputs));
+    },
   });
   run.store.subscribe(tally);
   phase = () => run.store.snapshot.phase;
+  // this container is there for the next upgrade; a restarted supervisor is told by the init whose line is the primary
+  const standsBy = () => run.replacedElsewhere && init.primary && plan.upgrade.standby;
+  /** started by an init that has a generation already */
+  const guest = !init.primary;
+  /** The container goes on: its process id and its last words are not this generation's. */
+  const outlived = () => (guest && !run.owns) || (run.replaced && !run.replacedElsewhere) || standsBy();
   const close = (code: number): void => {
-    removePidFile();
+    if (!outlived()) removePidFile();
     run.leavePlace();
-    // this container is there for the next upgrade; a restarted supervisor is told by the init whose line is the primary
-    const stays = run.replacedElsewhere && init.primary && plan.upgrade.standby;
-    if (stays && place !== undefined && signalsComeFromInit) {
+    if (standsBy() && place !== undefined && signalsComeFromInit) {
       // whoever is started when the wait is over is a generation of its own, not a supervisor of this one
       init.save(stateName, "");
       init.backstop(undefined, code);

@@ -157,6 +157,11 @@ export class ServerRun {
     return this.#succession.replaced;
   }
 
+  /** False for a generation that has yet to take over, and for one that had to give back. */
+  get owns(): boolean {
+    return this.#succession.owns;
+  }
+
   /** After the end: the owner's place is free for whoever comes. */
   leavePlace(): void {
     this.#succession.leavePlace();

@@ -67,7 +67,12 @@ export class Succession {
     return this.#ours?.replacedBy !== undefined;
   }
 
-  /** The same, and it is of another container. */
+  /** False for a generation that has yet to take over, and for one that had to give back. */
+  get owns(): boolean {
+    return this.#ours?.owns ?? true;
+  }
+
+  /** Its successor has its place, and is of another container. */
   get replacedElsewhere(): boolean {
     return this.#ours?.old.replacedElsewhere ?? false;
   }

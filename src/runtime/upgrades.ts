@@ -157,6 +157,11 @@ export class Upgrades {
     return this.old.busy || draining.length > 0 || this.#new?.settled === false;
   }
 
+  /** Was ever the owner, and has not given that back; a generation that was replaced was. */
+  get owns(): boolean {
+    return this.#owns;
+  }
+
   /** The old generation has taken back what this one had. */
   disown(): void {
     this.#owns = false;

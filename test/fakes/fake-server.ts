@@ -155,7 +155,7 @@ export class FakeServer {
           exits,
         ),
       adminListeners: [],
-      openAdmin: () => Promise.resolve({ pause() {}, close: () => Promise.resolve() }),
+      openAdmin: () => Promise.resolve({ pause: () => Promise.resolve(), close: () => Promise.resolve() }),
       prepareAdmin: () => Promise.resolve(),
       noUpgrades: "none here",
       ...(options.pingora === undefined ? {} : { pingora: options.pingora }),

@@ -12,8 +12,8 @@ import { OneAtATime } from "./one-at-a-time.js";
 
 /** One listening socket with its own server and its own routes: what is not registered here cannot be reached here. */
 export interface Door {
-  /** no connection is accepted any more; those that are open get an answer to one more request */
-  pause(): void;
+  /** no connection is accepted any more; those that are open get an answer to one more request. Resolves when all have ended */
+  pause(): Promise<void>;
   /** no connection is accepted any more; those that are open get `graceMs` to end */
   close(graceMs: number): Promise<void>;
 }
@@ -79,7 +79,7 @@ export async function openDoor(
     return closed;
   };
   return {
-    pause: () => void pause(),
+    pause,
     async close(graceMs) {
       const late = setTimeout(() => server.closeAllConnections(), graceMs);
       const over = pause();

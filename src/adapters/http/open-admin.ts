@@ -26,8 +26,8 @@ export interface AdminParts {
 }
 
 export interface Admin {
-  /** accepts nobody any more; who is connected is still answered */
-  pause(): void;
+  /** accepts nobody any more; who is connected is still answered. Resolves when the last of them has gone */
+  pause(): Promise<void>;
   /** ends event streams, waits shortly for answers on their way, and lets the sockets go (the caller's fds stay open) */
   close(): Promise<void>;
 }
@@ -105,8 +105,8 @@ export async function openAdmin(parts: AdminParts): Promise<Admin> {
     await close();
     throw error;
   }
-  const pause = (): void => {
-    for (const door of doors) door.pause();
+  const pause = async (): Promise<void> => {
+    await Promise.all(doors.map((door) => door.pause()));
   };
   return { pause, close };
 }
