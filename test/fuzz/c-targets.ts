@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, test } from "node:test";
@@ -14,10 +14,19 @@ export interface FuzzTarget {
 }
 
 const seconds = Number(process.env.FUZZ_SECONDS ?? 3);
+/** What a run found to reach more of a target is merged into its corpus (libFuzzer's only). */
+const keep = process.env.FUZZ_KEEP === "1";
 const common = ["-std=c11", "-g", "-O1", "-fno-sanitize-recover=all"];
 const sanitizers = "address,undefined";
 const standalone = resolve("test/fuzz/standalone.c");
 const env = { ...process.env, ASAN_OPTIONS: "detect_leaks=0" };
+
+/** What earlier runs have found: `test/fuzz/corpus/PART/NAME`. */
+function keptCorpus(part: string, name: string) {
+  const folder = resolve("test/fuzz/corpus", part, name);
+  const files = existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : [];
+  return { folder, files };
+}
 
 /** Tests that run each target for FUZZ_SECONDS: with libFuzzer where clang has it, and once without. */
 export function fuzz(part: string, targets: readonly FuzzTarget[]): void {
@@ -42,18 +51,22 @@ export function fuzz(part: string, targets: readonly FuzzTarget[]): void {
   for (const target of targets) {
     const corpus = join(folder, target.name);
     mkdirSync(corpus);
-    const files = target.seeds.map((bytes, index) => {
+    const kept = keptCorpus(part, target.name);
+    const seeds = target.seeds.map((bytes, index) => {
       const file = join(corpus, String(index));
       writeFileSync(file, bytes);
       return file;
     });
+    const files = [...seeds, ...kept.files];
 
     test(`the ${target.name} target stands mutated input for ${seconds} s`, () => {
       const guided = compile(target, "clang", [`-fsanitize=fuzzer,${sanitizers}`], []);
       const program = guided ?? compilePlain(target);
       assert.ok(program, "neither clang nor cc can compile it");
       const options = [`-max_total_time=${seconds}`, "-max_len=4096", `-artifact_prefix=${folder}/`];
-      const args = guided ? [...options, "-print_final_stats=1", corpus] : [String(seconds), ...files];
+      const args = guided
+        ? [...options, "-print_final_stats=1", corpus, ...(kept.files.length > 0 ? [kept.folder] : [])]
+        : [String(seconds), ...files];
       const { status, stderr, stdout } = spawnSync(program, args, {
         env,
         encoding: "utf8",
@@ -62,6 +75,10 @@ export function fuzz(part: string, targets: readonly FuzzTarget[]): void {
         maxBuffer: 2 ** 30,
       });
       assert.equal(status, 0, `${stderr.slice(-4000)}\n${stdout}`);
+      if (keep && guided) {
+        mkdirSync(kept.folder, { recursive: true });
+        assert.equal(spawnSync(guided, ["-merge=1", kept.folder, corpus], { env, maxBuffer: 2 ** 30 }).status, 0);
+      }
       console.log(`${target.name}: ${/number_of_executed_units: +(\d+)/.exec(stderr)?.[1] ?? stdout.trim()} inputs`);
     });
 
