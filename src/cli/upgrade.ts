@@ -96,7 +96,8 @@ async function ask(client: ControlClient, order: UpgradeOrder, show: Show, io: I
     for await (const line of client.upgrade(order, io.signal)) {
       if (line.kind === "error") throw new EntryError(line.reason, line.error);
       if (line.kind === "outcome") return { attempt, outcome: line };
-      if (line.step !== "wait") attempt = line.attempt;
+      // one that was refused is tried again under another name
+      attempt = line.step === "wait" ? undefined : line.attempt;
       show.progress(line);
     }
   } catch (error) {
@@ -107,7 +108,7 @@ async function ask(client: ControlClient, order: UpgradeOrder, show: Show, io: I
 
 /** Also of a supervisor that died, or of an older release, which ended without a word to who waited. */
 function untried({ attempt, outcome }: Asked): boolean {
-  return attempt === undefined && (outcome === undefined || outcome.result === "busy");
+  return outcome === undefined ? attempt === undefined : outcome.result === "busy";
 }
 
 function pause(): Promise<void> {

@@ -6,7 +6,7 @@ import type { GenerationView, UpgradeView } from "../core/snapshot.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
-import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket } from "./handover-ports.js";
+import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket, PeerFacts } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
 import type { BoundListener, Clock, Init, Log } from "./ports.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
@@ -67,7 +67,7 @@ interface Attempt {
   decided: boolean;
 }
 
-export type StepListener = (step: UpgradeStep, text: string) => void;
+export type StepListener = (attempt: string, step: UpgradeStep, text: string) => void;
 
 /** The owner in upgrades: lends its sockets to one candidate at a time, watches it, and leaves, or takes back what it had left. */
 export class OldGeneration {
@@ -104,6 +104,11 @@ export class OldGeneration {
 
   get busy(): boolean {
     return this.#attempt !== undefined;
+  }
+
+  /** Whose attempt is under way, or has succeeded. */
+  get candidate(): PeerFacts | undefined {
+    return this.#attempt?.session.peer;
   }
 
   /** Before a successor is started: what still ends from an attempt that failed has had its time. */
@@ -217,7 +222,7 @@ export class OldGeneration {
     this.#enter(attempt, "OFFER", `${count(sockets.length, "socket")}`);
     session.onWaits((text) => {
       log.info(`upgrade: PREPARING: the new generation waits: ${text}`, { step: "PREPARING", side: "old" });
-      for (const listener of this.#listeners) listener("PREPARING", `it waits: ${text}`);
+      for (const listener of this.#listeners) listener(session.peer.attempt, "PREPARING", `it waits: ${text}`);
     });
     const offered = await session.offer([]);
     if (!offered.ok) return offered.end;
@@ -347,7 +352,7 @@ export class OldGeneration {
       ...(attempt.sockets === undefined ? {} : { sockets: attempt.sockets }),
       peer: { generation, release, build, pid },
     });
-    for (const listener of this.#listeners) listener(step, text);
+    for (const listener of this.#listeners) listener(peer.attempt, step, text);
   }
 
   #settle(attempt: Attempt, result: UpgradeResult, { reason, cause }: UpgradeEnd): void {

@@ -18,7 +18,7 @@ function withQuickEnd(status: ExitStatus, words: Record<string, string>): Upgrad
         return answer;
       },
     },
-    old: { busy: false, onStep: () => () => {}, makeRoom() {} },
+    old: { onStep: () => () => {}, makeRoom() {} },
     upgrade: {
       attemptId: () => "a1",
       command: () => ({ argv: [], env: [] }),

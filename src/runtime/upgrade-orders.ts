@@ -1,4 +1,5 @@
 import { EntryError, exitCodes } from "../core/entry-error.js";
+import type { GenerationView } from "../core/snapshot.js";
 import type { UpgradeCause } from "../core/upgrade-cause.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from "../core/upgrade-outcome.js";
 import type { OldGeneration } from "./old-generation.js";
@@ -37,6 +38,12 @@ type Successor = Awaited<ReturnType<Init["successor"]>>;
 /** An init that stands still is not waited for. */
 const answerMs = 1_000;
 
+/** An order that waits is tried again after so long at the earliest: what was in its way may not show here. */
+const retryMs = 1_000;
+
+/** A candidate's words are meant for a terminal. */
+const program = /^pingora-entry: /;
+
 /** Upgrades that an operator orders from this generation: a successor under the same init. One at a time. */
 export class UpgradeOrders {
   readonly #parts: OrderParts;
@@ -46,6 +53,8 @@ export class UpgradeOrders {
   /** lines that have ended while the init's answer was not looked at: after a pause of ours both are there at once */
   #early: Map<number, ExitStatus> | undefined;
   #ordered: string | undefined;
+  /** aborts when the order under way has ended: nothing else need have changed */
+  #turn = new AbortController();
 
   constructor(parts: OrderParts) {
     this.#parts = parts;
@@ -81,13 +90,9 @@ export class UpgradeOrders {
     this.#candidates.delete(line);
     // taken in any case: nobody else will
     const said = this.#parts.upgrade.refusal(attempt);
-    if (this.#running?.line !== line || this.#parts.old.busy) return;
-    const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
-    const ending = `the new generation ${how} before it asked for the sockets`;
-    const cause = status.code === exitCodes.config.code ? "check" : "start";
-    const words = said === undefined ? `${ending}; the log may say why` : `${ending}: ${said}`;
-    const reason = cause === "check" && said !== undefined ? `check failed: ${said}` : words;
-    this.#running.settle(this.#rolledBack(attempt, cause, reason));
+    // one that has come to ask has a session, which tells more
+    if (this.#running?.line !== line || this.#asks(attempt)) return;
+    this.#running.settle(this.#ending(attempt, status, said));
   }
 
   async run(
@@ -95,32 +100,46 @@ export class UpgradeOrders {
     report: (progress: UpgradeProgress) => void,
     signal: AbortSignal,
   ): Promise<UpgradeOutcome> {
-    const { clock, upgrade, old } = this.#parts;
-    const attempt = upgrade.attemptId();
-    const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
-    let said = "";
-    for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
-      if (!order.wait || signal.aborted) return this.#busyEnd(attempt, why);
-      // this generation will never be free: who still waits asks again, where its successor answers
-      const { replacedBy } = old;
-      if (replacedBy !== undefined)
-        return this.#end(
-          attempt,
-          "busy",
-          `generation ${replacedBy.generation} has replaced this one meanwhile`,
-          "busy",
-        );
-      if (why !== said) say("wait", why);
-      said = why;
-      await this.#parts.change(signal);
+    const { clock, upgrade, old, change } = this.#parts;
+    for (let said = ""; ; ) {
+      const attempt = upgrade.attemptId();
+      const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
+      for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
+        if (!order.wait || signal.aborted) {
+          upgrade.refused();
+          return this.#busyEnd(attempt, why);
+        }
+        // this generation will never be free: who still waits asks again, where its successor answers
+        if (old.replacedBy !== undefined) return this.#replacedEnd(attempt, old.replacedBy);
+        if (why !== said) say("wait", why);
+        said = why;
+        await change(AbortSignal.any([signal, this.#turn.signal]));
+      }
+      const outcome = await this.#try(order, attempt, say);
+      if (outcome.result !== "busy" || !order.wait) return outcome;
+      said = outcome.reason;
+      say("wait", said);
+      await clock.until(clock.now() + retryMs, signal);
+      if (signal.aborted) return outcome;
     }
+  }
+
+  async #try(
+    order: UpgradeOrder,
+    attempt: string,
+    say: (step: UpgradeStep, text: string) => void,
+  ): Promise<UpgradeOutcome> {
+    const { clock, upgrade, old } = this.#parts;
     const command = upgrade.command(order, attempt);
     this.#ordered = attempt;
     this.#parts.save();
     const began = clock.now();
-    const unlisten = old.onStep(say);
+    const unlisten = old.onStep((whose, step, text) => {
+      if (whose === attempt) say(step, text);
+      else if (step === "FINALIZE") this.#superseded();
+    });
     try {
-      const outcome = await this.#attempt(attempt, command, say);
+      const outcome = await this.#attempt(attempt, command, order.wait, say);
       const stopping = (await this.#isStopping(outcome)) ? ({ stopping: true } as const) : {};
       const ended = { ...outcome, ...stopping, seconds: (clock.now() - began) / 1000 };
       // the last that was tried is still what there is to tell
@@ -129,8 +148,43 @@ export class UpgradeOrders {
     } finally {
       unlisten();
       this.#ordered = undefined;
+      this.#turn.abort();
+      this.#turn = new AbortController();
       this.#parts.save();
     }
+  }
+
+  /** This attempt's candidate has come to ask: how it goes on is its session's to tell, which ends in any case. */
+  #asks(attempt: string): boolean {
+    return this.#parts.old.candidate?.attempt === attempt;
+  }
+
+  /** How a candidate that has not come to ask did end. */
+  #ending(attempt: string, status: ExitStatus, said: string | undefined): UpgradeOutcome {
+    if (status.code === exitCodes.tryLater.code) return this.#busyEnd(attempt, this.#whyRefused(said));
+    const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
+    const ending = `the new generation ${how} before it asked for the sockets`;
+    const cause = status.code === exitCodes.config.code ? "check" : "start";
+    const words = said === undefined ? `${ending}; the log may say why` : `${ending}: ${said}`;
+    return this.#rolledBack(attempt, cause, cause === "check" && said !== undefined ? `check failed: ${said}` : words);
+  }
+
+  /** A candidate was told to try later; whoever was in its way may be gone by now. */
+  #whyRefused(said: string | undefined): string {
+    const other = this.#parts.old.candidate;
+    if (other === undefined)
+      return `the new generation was refused: ${said?.replace(program, "") ?? "the log may say why"}`;
+    const release = other.release === "" ? "" : ` (${other.release})`;
+    return `another upgrade is under way: generation ${other.generation}${release} was faster`;
+  }
+
+  /** Another attempt has succeeded: a candidate of ours would meet a generation that did not start it. */
+  #superseded(): void {
+    const { old, init } = this.#parts;
+    if (this.#running === undefined || old.replacedBy === undefined) return;
+    const { attempt, line, settle } = this.#running;
+    init.abandon(line);
+    settle(this.#replacedEnd(attempt, old.replacedBy));
   }
 
   /** Whether who owns now is about to end. */
@@ -144,25 +198,29 @@ export class UpgradeOrders {
     }
     const record = stop();
     // of a replaced generation every stop but one that came from outside is the upgrade's own
-    return record !== undefined && (result !== "completed" || record.signalled);
+    const replaced = result === "completed" || this.#parts.old.replacedBy !== undefined;
+    return record !== undefined && (!replaced || record.signalled);
   }
 
   async #attempt(
     attempt: string,
     command: ReturnType<UpgradeParts["command"]>,
+    wait: boolean,
     say: (step: UpgradeStep, text: string) => void,
   ): Promise<UpgradeOutcome> {
-    const { clock, init, bootMs, log } = this.#parts;
+    const { clock, init, bootMs, log, upgrade, old } = this.#parts;
     say("start", "the new generation");
-    this.#parts.old.makeRoom();
+    old.makeRoom();
     const early = new Map<number, ExitStatus>();
     this.#early = early;
     const started = await this.#start(command);
     this.#early = undefined;
     if (started === undefined)
       return this.#rolledBack(attempt, "start", `the init did not answer within ${bootMs / 1000} s`);
-    if (!started.ok && started.stage === "table")
+    if (!started.ok && started.stage === "table") {
+      if (!wait) upgrade.refused();
       return this.#busyEnd(attempt, "older generations still end their services, the init has room for no more");
+    }
     if (!started.ok) return this.#rolledBack(attempt, "start", `cannot start it: ${started.stage}: ${started.errno}`);
     this.#candidates.set(started.line, attempt);
     log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
@@ -172,8 +230,9 @@ export class UpgradeOrders {
     });
     const over = early.get(started.line);
     if (over !== undefined) this.ended(started.line, over);
+    this.#superseded();
     const late = clock.until(clock.now() + bootMs, scope.signal).then(() => {
-      if (scope.signal.aborted || this.#parts.old.busy) return outcome;
+      if (scope.signal.aborted || this.#asks(attempt)) return outcome;
       init.abandon(started.line);
       return this.#rolledBack(
         attempt,
@@ -208,8 +267,11 @@ export class UpgradeOrders {
   }
 
   #busyEnd(attempt: string, reason: string): UpgradeOutcome {
-    this.#parts.upgrade.refused();
     return this.#end(attempt, "busy", reason, "busy");
+  }
+
+  #replacedEnd(attempt: string, { generation }: GenerationView): UpgradeOutcome {
+    return { ...this.#busyEnd(attempt, `generation ${generation} has replaced this one meanwhile`), generation };
   }
 
   #end(attempt: string, result: "rolled-back" | "busy", reason: string, cause: UpgradeCause): UpgradeOutcome {

@@ -5,6 +5,7 @@ import type { PingoraParts } from "../../src/runtime/pingora-way.js";
 import type { Log, ProbeResult, ServiceWires } from "../../src/runtime/ports.js";
 import { processBody } from "../../src/runtime/process-body.js";
 import { ServerRun } from "../../src/runtime/server-run.js";
+import type { UpgradeParts } from "../../src/runtime/upgrade-parts.js";
 import { FakeConnections } from "./fake-connections.js";
 import { FakeInit } from "./fake-init.js";
 import { ManualClock, settle } from "./manual-clock.js";
@@ -103,6 +104,7 @@ export class FakeServer {
       readonly init?: FakeInit;
       readonly clock?: ManualClock;
       readonly pingora?: PingoraParts;
+      readonly upgrade?: UpgradeParts;
     } = {},
   ) {
     this.clock = options.clock ?? this.clock;
@@ -113,7 +115,7 @@ export class FakeServer {
       plan,
       version: "0",
       release: "",
-      generation: 1,
+      generation: options.upgrade?.me.generation ?? 1,
       inPod: options.inPod ?? false,
       init: this.init,
       sockets: {
@@ -159,6 +161,7 @@ export class FakeServer {
       prepareAdmin: () => Promise.resolve(),
       noUpgrades: "none here",
       ...(options.pingora === undefined ? {} : { pingora: options.pingora }),
+      ...(options.upgrade === undefined ? {} : { upgrade: options.upgrade }),
       addressesOf: (address) => [address.kind === "unix" ? address.path : `${address.host}:${address.port}`],
       stopped() {},
       closeFd() {},
