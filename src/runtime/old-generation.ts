@@ -45,6 +45,9 @@ const completed: UpgradeEnd = { reason: "", cause: "none" };
 const retireMs = 10_000;
 const retirePollMs = 20;
 
+/** From a candidate's word to the phase that serves it: an instant, when it comes at all. */
+const beginMs = 1_000;
+
 /**
  * What the successor waits for between READY and COMMIT must be over clearly before it gives up, which it does after bootMs: by then what
  * does not end is killed, and a while later the attempt is given up here, where it is known what did not end.
@@ -57,6 +60,8 @@ interface Attempt {
   readonly session: OldSession;
   readonly began: number;
   readonly warnings: string[];
+  /** the phase that serves it has come */
+  begun: boolean;
   /** that the successor took */
   sockets?: number;
   /** services and endpoints have been left to the successor */
@@ -128,6 +133,7 @@ export class OldGeneration {
     const attempt = this.#attempt;
     const owner = this.#owner;
     if (attempt === undefined || owner === undefined) return this.#afterRestart("HandoverDone", "HandoverFailed");
+    attempt.begun = true;
     const { session } = attempt;
     const stopped = () =>
       session.abort(`the old generation is stopping: ${this.#parts.whyStopping().reason}`, "stopped");
@@ -200,16 +206,30 @@ export class OldGeneration {
       return;
     }
     const { clock } = this.#parts;
-    this.#attempt = {
+    const attempt: Attempt = {
       session,
       began: clock.now(),
       warnings: [],
+      begun: false,
       yielded: false,
       committed: false,
       decided: false,
     };
+    this.#attempt = attempt;
+    void session.ended.then(() => this.#unbegun(attempt));
     const { generation, release } = session.peer;
     post(`generation ${generation}${release === "" ? "" : ` (${release})`} asks for the sockets`);
+  }
+
+  /** A stop was faster: the phase that would have served this attempt does not come, and nobody else would tell its end. */
+  async #unbegun(attempt: Attempt): Promise<void> {
+    const { clock, whyStopping } = this.#parts;
+    if (attempt.begun) return;
+    // it may be on its way
+    await clock.until(clock.now() + beginMs);
+    if (attempt.begun || this.#vanished) return;
+    const { reason, cause } = whyStopping();
+    this.#settle(attempt, "rolled-back", { reason: `the old generation is stopping: ${reason}`, cause });
   }
 
   /** Undefined when the successor has the sockets and is on probation; else how it ended. */

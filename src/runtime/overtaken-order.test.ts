@@ -198,3 +198,33 @@ test("an order for which the init has no room is busy, and tried again when it w
   await owner.server.clock.advance(1_000);
   assert.equal(init.successors.length, 1);
 });
+
+test("a candidate that came in the instant of a preStop that is given up keeps no later one out", async () => {
+  const owner = await FakeOwner.start();
+  const { server } = owner;
+  const hook = new AbortController();
+  void server.run.control.prestop(hook.signal);
+  await owner.dial("other");
+  assert.equal(server.phase, "GracefulTerminate");
+  owner.place.latest.lose("new");
+  hook.abort();
+  await server.clock.advance(60_000);
+  assert.equal(server.phase, "Running");
+  await nextCompletes(owner, "order-1");
+});
+
+test("an order whose candidate came in the instant of a stop tells that, and does not last as long as the stop", async () => {
+  const owner = await FakeOwner.start();
+  const { server } = owner;
+  server.init.behaviour = () => "ignore";
+  const order = await owner.order();
+  server.init.send("SIGTERM");
+  await owner.dial("order-1");
+  assert.notEqual(server.phase, "GracefulUpgradeTransferringFds");
+  owner.place.latest.lose("new");
+  await server.clock.advance(2_000);
+  assert.deepEqual(ended(order), ["rolled-back", "stopped"]);
+  assert.equal(order.outcome?.reason, "the old generation is stopping: SIGTERM");
+  assert.equal(order.outcome?.stopping, true);
+  assert.equal(server.exitCode, undefined);
+});
