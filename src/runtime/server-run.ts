@@ -140,16 +140,17 @@ export class ServerRun {
       snapshot: () => this.store.snapshot,
       subscribe: (sink) => this.store.subscribe(sink),
       prestop: (signal) => this.#shutdown.prestop(signal),
-      ...serviceControl(this.#services, () => this.#refusal, this.#shutdown.request.hurry),
+      ...serviceControl(this.#services, (name) => this.#refusal(name), this.#shutdown.request.hurry),
       upgrade: (order, report, signal) => this.#succession.order(order, report, signal),
     };
   }
 
-  /** Why no service may be started or stopped by itself now. */
-  get #refusal(): string | undefined {
+  /** Why this service may not be started or stopped by itself now. */
+  #refusal(name: string): string | undefined {
     const { phase } = this.store.snapshot;
     if (this.#shutdown.record !== undefined) return "the server is stopping";
-    return phase === "Setup" || phase === "Bootstrap" ? "the listeners are not open yet" : undefined;
+    if (phase === "Setup" || phase === "Bootstrap") return "the listeners are not open yet";
+    return this.#services.yielding.refusal(name);
   }
 
   /** Another generation owns what this one had. */

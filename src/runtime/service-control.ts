@@ -7,14 +7,19 @@ type ServiceControl = Pick<Control, "startService" | "stopService" | "restartSer
 /** What an operator may do to single services; `refusal`: why not now. `gone` aborts when nobody can wait any longer. */
 export function serviceControl(
   services: ServiceSet,
-  refusal: () => string | undefined,
+  refusal: (name: string) => string | undefined,
   gone: AbortSignal,
 ): ServiceControl {
   const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
     if (services.find(name) === undefined) throw unknownService(name, services);
-    const why = refusal();
-    if (why !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": ${why}`);
+    const refuse = (): void => {
+      const why = refusal(name);
+      if (why !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": ${why}`);
+    };
+    refuse();
     const view = await services.operate(name, action, gone);
+    // what came in between may have stopped it
+    if (action !== "stop" && view?.state === "Stopped") refuse();
     const reached =
       action === "stop"
         ? view?.state === "Stopped" || view?.state === "Failed"

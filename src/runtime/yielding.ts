@@ -25,6 +25,8 @@ export class Yielding {
   readonly #parts: YieldingParts;
   /** while what starts again after a rollback is excused */
   #mercy = new AbortController();
+  /** in favour of a successor that may have it already */
+  #active = false;
 
   constructor(parts: YieldingParts) {
     this.#parts = parts;
@@ -33,6 +35,17 @@ export class Yielding {
   /** Names of services held in favour of a successor. */
   get names(): string[] {
     return this.#yielded.map(({ spec }) => spec.name);
+  }
+
+  /** Why this service may not be started or stopped by itself now: only one generation can have it. */
+  refusal(name: string): string | undefined {
+    const member = this.#parts.members.get(name);
+    if (member === undefined) return undefined;
+    // a restarted supervisor knows which have been left, and not that others would have been
+    const left = member.yielded || (this.#active && yieldPart(member.spec) !== "keep");
+    return left
+      ? "it makes room for the new generation of an upgrade that is under way, try again afterwards"
+      : undefined;
   }
 
   get #yielded(): Member[] {
@@ -50,6 +63,7 @@ export class Yielding {
    */
   async begin(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
     const stopped: Member[] = [];
+    this.#active = true;
     this.#mercy.abort();
     for (const member of this.#parts.members.values()) {
       const part = yieldPart(member.spec);
@@ -77,6 +91,7 @@ export class Yielding {
    * most. The latter is not, for while it is replaced people may be refused.
    */
   takeBack(): void {
+    this.#active = false;
     const back = this.#yielded;
     if (back.length === 0) return;
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;
