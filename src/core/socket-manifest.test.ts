@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ListenerAddress, ListenerSpec } from "./plan.js";
-import { matchSockets, type SocketFacts } from "./socket-manifest.js";
+import { crossedBy, matchSockets, type SocketFacts } from "./socket-manifest.js";
 
 function listener(name: string, address: ListenerAddress, change: Partial<ListenerSpec> = {}): ListenerSpec {
   const key = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
@@ -75,4 +75,31 @@ test("matchSockets finds port 0 by name, any host in both families, a host name 
 test("matchSockets says what an open socket keeps", () => {
   const { kept } = names([listener("a", tcp("0.0.0.0", 80), { reusePort: true })], [socket("a", "0.0.0.0:80")]);
   assert.deepEqual(kept, ['listener "a" stays without reusePort: an open socket cannot change it']);
+});
+
+test("crossedBy finds the socket that keeps a wider or narrower address from being bound, and only what is certain", () => {
+  const only6: ListenerAddress = { kind: "tcp", host: "[::]", port: 80, ipv6Only: true };
+  const udp: ListenerAddress = { kind: "udp", host: "0.0.0.0", port: 80, ipv6Only: false };
+  const shared = { reusePort: true };
+  const crossed = (spec: ListenerSpec, offered: SocketFacts) => crossedBy(spec, [offered], addressesOf) !== undefined;
+  const cases: readonly (readonly [ListenerSpec, SocketFacts, boolean])[] = [
+    [listener("wide", tcp("0.0.0.0", 80)), socket("http", "127.0.0.1:80"), true],
+    [listener("narrow", tcp("127.0.0.1", 80)), socket("http", "0.0.0.0:80"), true],
+    [listener("narrow", tcp("[::1]", 80)), socket("http", "[::]:80"), true],
+    [listener("all", tcp("*", 80)), socket("http", "127.0.0.1:80"), true],
+    [listener("all", tcp("[::]", 80)), socket("http", "0.0.0.0:80"), true],
+    [listener("only6", only6), socket("http", "0.0.0.0:80"), false],
+    [listener("narrow", tcp("127.0.0.1", 80)), socket("http", "[::]:80"), false],
+    [listener("wide", tcp("0.0.0.0", 80)), socket("http", "[::1]:80"), false],
+    [listener("beside", tcp("127.0.0.2", 80)), socket("http", "127.0.0.1:80"), false],
+    [listener("port", tcp("0.0.0.0", 81)), socket("http", "127.0.0.1:80"), false],
+    [listener("any", tcp("0.0.0.0", 0)), socket("http", "127.0.0.1:80"), false],
+    [listener("udp", udp), socket("http", "127.0.0.1:80"), false],
+    [listener("name", tcp("localhost", 80)), socket("http", "0.0.0.0:80"), false],
+    [listener("unix", { kind: "unix", path: "/a", type: "stream", mode: 0o600 }), socket("http", "0.0.0.0:80"), false],
+    [listener("wide", tcp("0.0.0.0", 80), shared), socket("http", "127.0.0.1:80", shared), false],
+    [listener("wide", tcp("0.0.0.0", 80), shared), socket("http", "127.0.0.1:80"), true],
+  ];
+  for (const [spec, offered, expected] of cases)
+    assert.equal(crossed(spec, offered), expected, `${spec.name} beside ${offered.address}`);
 });

@@ -63,6 +63,40 @@ export function matchSockets<S extends SocketFacts>(
   return { taken, extra: specs.filter(({ name }) => !taken.has(name)), unclaimed: [...left], kept };
 }
 
+/**
+ * A listener to be bound that an offered socket keeps from it, as long as the old generation has that: one of the two is at all addresses
+ * of the machine, the other at some of them. Only what is certain.
+ */
+export function crossedBy<S extends SocketFacts>(
+  { address, reusePort }: ListenerSpec,
+  offered: readonly S[],
+  addressesOf: (address: ListenerAddress) => readonly string[],
+): S | undefined {
+  if (address.kind === "unix" || address.port === 0) return undefined;
+  const wanted = addressesOf(address).map(place);
+  const both = !address.ipv6Only;
+  return offered.find((socket) => {
+    if (socket.family === "unix" || socket.type !== socketTypeOf(address)) return false;
+    if (reusePort && socket.reusePort) return false;
+    const has = place(socket.address);
+    return wanted.some(({ host, port }) => {
+      if (port !== has.port || host === has.host) return false;
+      if (host.includes(":") === has.host.includes(":")) return isAny(host) || isAny(has.host);
+      // of an old one it is not known whether it is at the addresses of both families
+      return host === "::" && both;
+    });
+  });
+}
+
+function place(address: string): { readonly host: string; readonly port: string } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: address.slice(colon + 1) };
+}
+
+function isAny(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
 function socketTypeOf(address: ListenerAddress): SocketFacts["type"] {
   if (address.kind === "unix") return address.type;
   return address.kind === "tcp" ? "stream" : "dgram";

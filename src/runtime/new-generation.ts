@@ -1,8 +1,8 @@
-import { EntryError } from "../core/entry-error.js";
+import { EntryError, type Problem } from "../core/entry-error.js";
 import type { DrainReport } from "../core/handover-frame.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
-import { matchSockets } from "../core/socket-manifest.js";
+import { crossedBy, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
@@ -50,6 +50,8 @@ export class NewGeneration {
   readonly #old: GenerationView;
   readonly #began: number;
   #sockets: number | undefined;
+  /** what cannot be bound as long as the old generation has its sockets */
+  #crossed: readonly Problem[] = [];
   /** when its required services must be ready: sooner than the old generation gives up */
   #readyBy = 0;
   /** the old generation has let go for good */
@@ -76,6 +78,7 @@ export class NewGeneration {
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
     for (const text of kept) log.warn(text);
+    this.#crossed = extra.flatMap((spec) => crossing(spec, crossedBy(spec, session.sockets, addressesOf)));
     const names = new Set([...taken.values()].map(({ name }) => name));
     const claimed = await session.claim(
       names,
@@ -99,6 +102,8 @@ export class NewGeneration {
     void clock.until(this.#readyBy, either).then(() => over.abort());
     void session.ended.then(() => over.abort());
     try {
+      if (this.#crossed.length > 0)
+        throw new EntryError("os", "cannot open the listeners", { problems: this.#crossed });
       await open(either);
     } catch (error) {
       if (!signal.aborted) this.#giveUp({ reason: problemsOf(error), cause: "listener" });
@@ -233,6 +238,13 @@ export function completed({ attempt = "", me }: UpgradeParts, at: number, tookMs
   const { generation } = me;
   const seconds = Math.max(0, tookMs) / 1000;
   return { attempt, result: "completed", reason: "", cause: "none", at, seconds, generation, warnings: [] };
+}
+
+function crossing({ name, address }: ListenerSpec, socket: SocketFacts | undefined): Problem[] {
+  if (address.kind === "unix" || socket === undefined) return [];
+  const host = /^[^[].*:/.test(address.host) ? `[${address.host}]` : address.host;
+  const message = `cannot bind listener "${name}" to ${host}:${address.port}: listener "${socket.name}" of the running generation has ${socket.address}, and an upgrade cannot widen or narrow an address; use another port, or start the pod anew`;
+  return [{ message }];
 }
 
 function problemsOf(error: unknown): string {

@@ -103,3 +103,21 @@ test("a server that waits for an address is stopped by SIGTERM", async () => {
     taken.close();
   }
 });
+
+for (const [from, to] of [
+  ["127.0.0.1", "0.0.0.0"],
+  ["0.0.0.0", "127.0.0.1"],
+] as const)
+  test(`pingora-entry upgrade from ${from} to ${to} says at once that the running generation has the port`, async () => {
+    const at = (host: string, number: number) => generation(number).replace("127.0.0.1", host);
+    await using stage = await Upgradable.start(at(from, 1));
+    await stage.server.phase("Running");
+    const { code, err } = await stage.upgrade(at(to, 2));
+    assert.equal(code, 1);
+    const why = `NEW: cannot bind listener "http" to ${to}:${stage.port}: listener "http" of the running generation has ${from}:${stage.port}, and`;
+    assert.ok(err.includes(why), err);
+    const { lastUpgrade } = await stage.server.phase("Running");
+    assert.equal(lastUpgrade?.cause, "listener");
+    assert.ok((lastUpgrade?.seconds ?? 9) < 4, "it is not tried");
+    assert.equal(await ask(stage.port), 1);
+  });
