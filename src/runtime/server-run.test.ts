@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exitEvent, FakeInit } from "../../test/fakes/fake-init.js";
-import { FakeServer, planOf, serviceSpec, silentLog } from "../../test/fakes/fake-server.js";
+import { FakeInit } from "../../test/fakes/fake-init.js";
+import { FakeServer, planOf, serviceSpec, silentLog, successor } from "../../test/fakes/fake-server.js";
 import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
 import { EntryError } from "../core/entry-error.js";
 import type { Plan } from "../core/plan.js";
@@ -319,28 +319,6 @@ test("ServerRun ends 127 when a required command does not exist", async () => {
   await server.clock.advance(10);
   assert.equal(server.exitCode, 127);
 });
-
-/** The supervisor is killed at this instant; the init starts another. */
-function successor(first: FakeServer, plan: Plan, behaviour = first.init.behaviour): FakeServer {
-  const init = new FakeInit(first.clock);
-  init.behaviour = behaviour;
-  init.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
-  init.recovered = {
-    restarts: 1,
-    lines: [],
-    held: new Map(),
-    state: new Map(first.init.saved),
-    children: first.init.processes
-      .filter(({ id }) => !first.init.forgotten.has(id))
-      .map(({ id, pid, alive, status }) => ({
-        id,
-        pid,
-        ...(alive || status === undefined ? {} : { exit: exitEvent(id, pid, status) }),
-      })),
-  };
-  first.init.dead = true;
-  return new FakeServer(plan, { init, clock: first.clock });
-}
 
 test("ServerRun takes up where a dead supervisor stopped: same processes, same phase, same deadlines", async () => {
   const plan = three();

@@ -9,7 +9,7 @@ import type { SavedState } from "./saved-state.js";
 import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { StatusStore } from "./status-store.js";
-import { planText, shutdownView, stopPlan } from "./stop-plan.js";
+import { backstopOf, planText, shutdownView, stopPlan } from "./stop-plan.js";
 import { type StopRecord, StopRequest } from "./stop-request.js";
 
 export interface ShutdownParts {
@@ -80,8 +80,8 @@ export class Shutdown {
     const before = this.record;
     const again = before?.signalled === true;
     this.begin({ cause, requested: true, signalled: true });
+    if (before?.drainMs !== undefined && !again) this.#limit(cause);
     if (kind === "FastShutdown" || (again && !server.inPod)) this.request.hastens();
-    else if (before?.drainMs !== undefined && !again) this.#limit(cause);
     else if (again) server.log.info(`${cause} again: the shutdown plan stands`, { cause });
     inbox.post(kind, cause);
   }
@@ -139,11 +139,9 @@ export class Shutdown {
       return Promise.resolve({ event: "ShutdownPlanned", cause: "plan is fixed" });
     },
     ShutdownGracePeriod: async () => {
-      const { server, services, changed } = this.#parts;
+      const { services, changed } = this.#parts;
       const { plan, record } = this;
-      const { gracePeriodMs, reserveMs } = server.plan.shutdown;
-      const backstop = plan.requestedAt + gracePeriodMs - reserveMs / 2;
-      server.init.backstop(Math.max(backstop, server.clock.now() + 1_000), exitCodes.forced.code);
+      this.#backstop();
       for (const [i, wave] of plan.waves.entries()) {
         // a signal that comes meanwhile may have made it sooner
         const deadline = this.plan.waves[i]?.deadline ?? plan.deadline;
@@ -161,5 +159,13 @@ export class Shutdown {
     const latest = server.clock.now() + server.plan.shutdown.gracePeriodMs - server.plan.shutdown.reserveMs;
     this.request.limit(latest);
     services().limit(latest, cause);
+    this.#backstop();
+  }
+
+  /** What the init does should all this not be over in time. */
+  #backstop(): void {
+    const { plan, init, clock } = this.#parts.server;
+    if (this.record === undefined) return;
+    init.backstop(Math.max(backstopOf(plan, this.record), clock.now() + 1_000), exitCodes.forced.code);
   }
 }

@@ -21,6 +21,14 @@ export function stopPlan(
   return { ...planned, waves, deadline: latest };
 }
 
+/** Between the last deadline that any plan may have and what kills from outside. */
+export function backstopOf(
+  { shutdown: { gracePeriodMs, reserveMs } }: Pick<Plan, "shutdown">,
+  { requestedAt, drainMs, latest = Number.POSITIVE_INFINITY }: Pick<StopRecord, "requestedAt" | "drainMs" | "latest">,
+): number {
+  return Math.min(requestedAt + (drainMs ?? gracePeriodMs - reserveMs), latest) + reserveMs / 2;
+}
+
 /** The plan in wall-clock time, and how far it has come. A oneshot that was done when the stop was asked for is no part of it. */
 export function shutdownView(
   { services }: Pick<Plan, "services">,

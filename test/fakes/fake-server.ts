@@ -7,7 +7,7 @@ import { processBody } from "../../src/runtime/process-body.js";
 import { ServerRun } from "../../src/runtime/server-run.js";
 import type { UpgradeParts } from "../../src/runtime/upgrade-parts.js";
 import { FakeConnections } from "./fake-connections.js";
-import { FakeInit } from "./fake-init.js";
+import { exitEvent, FakeInit } from "./fake-init.js";
 import { ManualClock, settle } from "./manual-clock.js";
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLog, flush() {} };
@@ -193,3 +193,25 @@ export class FakeServer {
 }
 
 const noWires: ServiceWires = { kept: [], fds: [], env: [], started() {}, close() {} };
+
+/** The supervisor is killed at this instant; the init starts another. */
+export function successor(first: FakeServer, plan: Plan, behaviour = first.init.behaviour): FakeServer {
+  const init = new FakeInit(first.clock);
+  init.behaviour = behaviour;
+  init.processes.push(...first.init.processes.map((process) => ({ ...process, signals: [] })));
+  init.recovered = {
+    restarts: 1,
+    lines: [],
+    held: new Map(),
+    state: new Map(first.init.saved),
+    children: first.init.processes
+      .filter(({ id }) => !first.init.forgotten.has(id))
+      .map(({ id, pid, alive, status }) => ({
+        id,
+        pid,
+        ...(alive || status === undefined ? {} : { exit: exitEvent(id, pid, status) }),
+      })),
+  };
+  first.init.dead = true;
+  return new FakeServer(plan, { init, clock: first.clock });
+}
