@@ -416,7 +416,7 @@ export class Instance {
     const { body, clock, drains } = this.#parts;
     const signal = body.drainSignal?.();
     if (signal === undefined) return;
-    const began = clock.now();
+    const { began } = run.stop ?? { began: clock.now() };
     const until = () => began + drainShare * ((this.#deadline.at ?? began) - began);
     const over = new Scope();
     const late = this.#deadline.wait(clock, run.scope.signal, until).then(() => over.close());

@@ -188,6 +188,8 @@ export interface Sockets {
   bind(spec: ListenerSpec, signal: AbortSignal, inUse?: (problem: string) => void): Promise<BoundListener>;
   /** wraps a socket that an earlier supervisor bound; throws EntryError when it is not what `spec` says */
   adopt(spec: ListenerSpec, fd: number): BoundListener;
+  /** wraps one that is another generation's by now: nothing about it is changed */
+  asIs(spec: ListenerSpec, fd: number): BoundListener;
   /**
    * A socket of the same family and type as the listener's, at an address that nobody has been told: a free port of loopback, or a path of
    * its own. Passed as the listener is; nginx, which finds what it is given by its address, has to adopt it.

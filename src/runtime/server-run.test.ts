@@ -568,6 +568,7 @@ test("openListeners does not wait for the tries of one listener when another can
         else signal.addEventListener("abort", refuse);
       }),
     adopt: (spec, fd) => ({ spec, fd }),
+    asIs: (spec, fd) => ({ spec, fd }),
     bindPrivate: (listener) => listener,
     setMode() {},
     remove() {},

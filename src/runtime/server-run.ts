@@ -343,7 +343,8 @@ export class ServerRun {
     if (verdict !== undefined) this.#inbox.post(verdict.event, verdict.cause);
     if (phase === "Setup" || phase === "Bootstrap") return;
     const replaced = saved.stop?.drainMs !== undefined || this.replaced;
-    if (!replaced)
+    if (replaced) this.#succession.seeListeners();
+    else
       await this.#openListeners({ signal: new AbortController().signal }).catch((error: unknown) => {
         const posted = this.#failed(phase, error);
         this.#inbox.post(posted.event, posted.cause);

@@ -130,7 +130,13 @@ export class Succession {
 
   /** The server has ended: the owner's place is free. */
   leavePlace(): void {
+    this.#ours?.forgetListeners();
     this.#ours?.leavePlace();
+  }
+
+  /** As a restarted supervisor of a generation that was replaced: the sockets are seen, and not touched. */
+  seeListeners(): void {
+    this.#ours?.seeListeners();
   }
 
   /** The services' end, as the successor and the journal are told of it. */

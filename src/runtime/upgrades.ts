@@ -257,11 +257,33 @@ export class Upgrades {
     const fromBefore = init.recovered.held.get(lockName);
     // a restarted supervisor that has not become owner has made nothing of it
     if (fromBefore !== undefined && this.#parts.upgrade.owner === undefined) server.closeFd(fromBefore);
-    // our own copies stay until we end: by them it is seen who still accepts, and whose connections are whose
+    // ours, and the init's for a supervisor after us, stay until we end: by them it is seen who still accepts, and whose connections are whose
     for (const [name, bound] of listeners) {
-      init.release(heldName(name));
+      if (!this.#isService(name)) init.release(heldName(name));
       if (this.old.unclaimed.has(name)) server.sockets.remove(bound);
     }
+  }
+
+  /** As a restarted supervisor of a generation that was replaced: what its services may still accept from, and have accepted. */
+  seeListeners(): void {
+    const { server, listeners } = this.#parts;
+    if (this.replacedBy === undefined) return;
+    for (const spec of server.plan.listeners) {
+      const fd = server.init.recovered.held.get(heldName(spec.name));
+      if (fd !== undefined) listeners.set(spec.name, server.sockets.asIs(spec, fd));
+    }
+  }
+
+  /** After the end of a generation that was replaced: the init may live on, and must not keep a socket that nobody serves. */
+  forgetListeners(): void {
+    const { server } = this.#parts;
+    if (this.replacedBy === undefined) return;
+    for (const { name } of server.plan.listeners) server.init.release(heldName(name));
+  }
+
+  /** Not one of the endpoints. */
+  #isService(listener: string): boolean {
+    return this.#parts.server.plan.listeners.some(({ name }) => name === listener);
   }
 
   /** Who takes the listeners is none of ours: the owner's place is free for the next who is. */

@@ -121,6 +121,7 @@ export class FakeServer {
       sockets: {
         bind: (spec) => Promise.resolve({ spec, fd: 0 }),
         adopt: (spec, fd) => ({ spec, fd }),
+        asIs: (spec, fd) => ({ spec, fd }),
         bindPrivate: (listener) => ({ ...listener, standsFor: listener }),
         setMode() {},
         remove() {},

@@ -23,6 +23,7 @@ export function createSockets(options: {
   return {
     bind: (spec, signal, inUse) => bind(spec, signal, options, inUse),
     adopt,
+    asIs: described,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
     setMode: ({ spec: { address }, path }) => {
       if (address.kind === "unix" && path !== undefined && !address.path.startsWith("@"))

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type IncomingMessage, request } from "node:http";
 import { test } from "node:test";
 import { inPath } from "../adopt/programs.js";
+import { eventually, kill } from "../harness.js";
 import { Upgradable } from "./stage.js";
 
 const skip = inPath("python3") ? false : "python3 is not in PATH";
@@ -19,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 `;
 
-const generation = (number: number, { drain = 20, grace = 30, more = "" } = {}): string => `
+const generation = (number: number, { drain = 20, grace = 30, probation = 0.3, more = "" } = {}): string => `
 listeners: { http: { tcp: "127.0.0.1:{{port}}", passAs: adopt } }
 services:
   web:
@@ -27,7 +28,7 @@ services:
     listeners: [http]
     readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.2 }
 ${more}
-upgrade: { probationSeconds: 0.3, bootSeconds: 4, drainSeconds: ${drain} }
+upgrade: { probationSeconds: ${probation}, bootSeconds: 4, drainSeconds: ${drain} }
 shutdown: { lameDuckSeconds: 0, gracePeriodSeconds: ${grace}, reserveSeconds: 1 }
 `;
 
@@ -65,3 +66,26 @@ test("a replaced program answers for as long as upgrade.drainSeconds, with a sho
   await stage.step("new", "DRAINED");
   assert.match(stage.server.stderr, /DRAINED: .* 1 connections drained, 0 cut, 0 services killed/);
 });
+
+for (const [step, probation] of [
+  ["FINALIZE", 0.3],
+  ["PROBATION", 3],
+] as const) {
+  test(`a replaced program answers what it has, and its connections are counted, when the supervisor is killed in ${step}`, {
+    skip,
+  }, async () => {
+    await using stage = await Upgradable.start(generation(1, { probation }));
+    await stage.server.phase("Running");
+    const supervisor = stage.server.supervisor() ?? 0;
+    const { whole } = await stream(stage.port, 60);
+    const upgrade = stage.upgrade(generation(2));
+    await stage.step("old", step);
+    if (step === "FINALIZE")
+      await eventually(() => /shutdown plan: web by/.test(stage.server.stderr), { what: "a plan" });
+    kill(supervisor);
+    const { code, err } = await upgrade;
+    assert.equal(code, 0, err);
+    assert.equal(await whole, "1".repeat(60), stage.server.stderr);
+    await eventually(() => /"listener":"http","drained":1,"cut":0/.test(stage.server.stderr), { what: "the figures" });
+  });
+}
