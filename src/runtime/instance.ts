@@ -48,8 +48,8 @@ export interface InstanceParts {
   readonly restart: () => RestartSpec;
   /** of the service: its instances accept on the same sockets, also when no other generation does */
   readonly pids: () => readonly number[];
-  /** another generation has taken this one's place */
-  readonly replaced: () => boolean;
+  /** another generation accepts in the place of this one, which ends */
+  readonly othersServe: () => boolean;
   /** state, reason or verdict changed; `before` is the state's name until now */
   readonly changed: (instance: Instance, before: string) => void;
   /** writes the record down before a process is started, so that no later supervisor starts it twice */
@@ -68,7 +68,7 @@ export interface InstanceParts {
 /** How long a process may take when nobody set a deadline: a restart, a failed liveness probe, leftovers of a crash. */
 const defaultStopMs = 10_000;
 const leftoverMs = 2_000;
-/** The part of a stop's time in which a replaced process may end its connections before it is told to go. */
+/** The part of a stop's time in which a process of such a generation may end its connections before it is told to go. */
 const drainShare = 0.75;
 const drainPollMs = 50;
 
@@ -393,7 +393,7 @@ export class Instance {
     run.stop ??= { began: clock.now() };
     this.#parts.drains.begin(this.watched);
     if (this.#deadline.at === undefined) this.#deadline.shrinkTo(clock.now() + (service.stop.graceMs ?? defaultStopMs));
-    if (this.#parts.replaced() && run.stop.sent === undefined) await this.#drain(run);
+    if (this.#parts.othersServe() && run.stop.sent === undefined) await this.#drain(run);
     await stopProcess(service.stop, body, run.id, {
       clock,
       deadline: this.#deadline,

@@ -95,7 +95,7 @@ class Stage {
       random: () => 0.5,
       idPrefix: "2:",
       shared: () => false,
-      replaced: () => false,
+      othersServe: () => false,
       changed() {},
       save() {},
       fatal: (ending) => this.fatal.push(ending),

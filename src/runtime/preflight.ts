@@ -84,7 +84,7 @@ export class Preflight {
       shared: () => false,
       restart: () => spec.restart,
       pids: () => [],
-      replaced: () => false,
+      othersServe: () => false,
       save() {},
       drains: noDrains,
       killing: () => log.warn(`preflight of ${service.name}: it did not end within its grace, and is killed`),

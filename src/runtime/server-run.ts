@@ -73,7 +73,7 @@ export class ServerRun {
       random: parts.random,
       idPrefix: init.line === 1 ? "" : `${init.line}:`,
       shared: () => this.#succession.shared,
-      replaced: () => this.replaced,
+      othersServe: () => this.#succession.othersServe,
       body: (service) => parts.body(service, this.#listeners),
       trials: { listeners: this.#listeners, sockets: parts.sockets, body: parts.body },
       changed: () => this.#changed(),

@@ -40,8 +40,8 @@ export interface ServiceSetParts {
   readonly idPrefix: string;
   /** another generation accepts on the same sockets */
   readonly shared: () => boolean;
-  /** another generation has taken this one's place */
-  readonly replaced: () => boolean;
+  /** another generation accepts in the place of this one, which ends */
+  readonly othersServe: () => boolean;
   /** something in `views` is new */
   readonly changed: () => void;
   readonly save: () => void;
@@ -99,7 +99,7 @@ export class ServiceSet {
           shared: parts.shared,
           restart: () => restartOf(member, clock.now()),
           pids: () => member.instances.flatMap(({ pid }) => pid ?? []),
-          replaced: parts.replaced,
+          othersServe: parts.othersServe,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
           killing: () => parts.killing(spec.name),
           ended: (_instance, facts) => parts.stopped({ service: spec.name, ...facts }),

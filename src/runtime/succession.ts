@@ -77,6 +77,11 @@ export class Succession {
     return this.#ours?.old.replacedElsewhere ?? false;
   }
 
+  /** Another generation accepts in the place of this one, which ends. */
+  get othersServe(): boolean {
+    return this.#ours?.othersServe ?? false;
+  }
+
   /** Another generation accepts on the same sockets. */
   get shared(): boolean {
     return (this.#ours?.shared ?? false) || (this.#pingora?.shared ?? false);

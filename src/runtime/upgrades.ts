@@ -162,6 +162,13 @@ export class Upgrades {
     return this.#owns;
   }
 
+  /** Another generation accepts in the place of this one, which ends: it was replaced, or is a successor that has failed. */
+  get othersServe(): boolean {
+    if (this.replacedBy !== undefined || this.#parts.upgrade.lost === "failed") return true;
+    // who was asked to stop may have to be gone before the old generation, which was asked, too
+    return this.#new?.settled === false && this.#parts.stop()?.requested === false;
+  }
+
   /** The old generation has taken back what this one had. */
   disown(): void {
     this.#owns = false;

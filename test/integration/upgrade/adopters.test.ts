@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type IncomingMessage, request } from "node:http";
+import { request } from "node:http";
 import { test } from "node:test";
 import { inPath } from "../adopt/programs.js";
 import { eventually, kill } from "../harness.js";
@@ -20,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 `;
 
-const generation = (number: number, { drain = 20, grace = 30, probation = 0.3, more = "" } = {}): string => `
+const generation = (number: number, { drain = 20, grace = 30, probation = 0.3, boot = 4, more = "" } = {}): string => `
 listeners: { http: { tcp: "127.0.0.1:{{port}}", passAs: adopt } }
 services:
   web:
@@ -28,29 +28,31 @@ services:
     listeners: [http]
     readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.2 }
 ${more}
-upgrade: { probationSeconds: ${probation}, bootSeconds: 4, drainSeconds: ${drain} }
+upgrade: { probationSeconds: ${probation}, bootSeconds: ${boot}, drainSeconds: ${drain} }
 shutdown: { lameDuckSeconds: 0, gracePeriodSeconds: ${grace}, reserveSeconds: 1 }
 `;
 
-/** A running answer of so many characters, each the number of the generation that gives it. */
-function stream(port: number, length: number): Promise<{ readonly whole: Promise<string> }> {
-  return new Promise((began, failed) => {
-    const call = request({ host: "127.0.0.1", port, path: `/${length}`, agent: false }, (response) =>
-      began({ whole: textOf(response) }),
-    );
-    call.on("error", failed);
-    call.end();
-  });
+interface Stream {
+  /** the generation that answers */
+  readonly by: string;
+  /** what it has said when it is over */
+  readonly whole: Promise<string>;
 }
 
-function textOf(response: IncomingMessage): Promise<string> {
-  return new Promise((done) => {
-    let text = "";
-    response.setEncoding("utf8").on("data", (more: string) => {
-      text += more;
+/** A running answer of so many characters, each the number of the generation that gives it. */
+function stream(port: number, length: number): Promise<Stream> {
+  return new Promise((began, failed) => {
+    const call = request({ host: "127.0.0.1", port, path: `/${length}`, agent: false }, (response) => {
+      let text = "";
+      const whole = new Promise<string>((over) => response.on("close", () => over(text)));
+      response.on("error", () => {});
+      response.setEncoding("utf8").on("data", (more: string) => {
+        text += more;
+        began({ by: text.slice(0, 1), whole });
+      });
     });
-    response.on("close", () => done(text));
-    response.on("error", () => {});
+    call.on("error", failed);
+    call.end();
   });
 }
 
@@ -87,5 +89,36 @@ for (const [step, probation] of [
     assert.equal(code, 0, err);
     assert.equal(await whole, "1".repeat(60), stage.server.stderr);
     await eventually(() => /"listener":"http","drained":1,"cut":0/.test(stage.server.stderr), { what: "the figures" });
+  });
+}
+
+const side = (seconds: number, strategy: string, more = ""): string =>
+  `  side: { command: [/bin/sh, -c, "sleep ${seconds}; exit 3"], restart: never, upgrade: { strategy: ${strategy} } ${more} }`;
+const unready = `, readinessProbe: { exec: { command: ["false"] }, periodSeconds: 0.3 }`;
+
+for (const [what, more, reason] of [
+  ["is never ready", side(1000, "handover", unready), /not ready within/],
+  ["is not ready after COMMIT", side(1000, "restart", unready), /not ready within/],
+  ["fails in PREPARING", side(4, "handover", unready), /service side failed/],
+  ["fails in PROBATION", side(3, "restart"), /side/],
+] as const) {
+  test(`a program of a new generation that ${what} answers what it has accepted`, { skip }, async () => {
+    await using stage = await Upgradable.start(generation(1, { probation: 20, boot: 6 }));
+    await stage.server.phase("Running");
+    const upgrade = stage.upgrade(generation(2, { boot: 6, more }));
+    await stage.step("new", "PREPARING");
+    const streams: Stream[] = [];
+    const begins = async () => {
+      const began = await stream(stage.port, 80);
+      streams.push(began);
+      return began.by === "2";
+    };
+    await eventually(begins, { what: "an answer of the new one" });
+    const { code, err } = await upgrade;
+    assert.equal(code, 1, err);
+    assert.match(err, reason);
+    const answers = await Promise.all(streams.map(({ whole }) => whole));
+    const whole = streams.map(({ by }) => by.repeat(80));
+    assert.deepEqual(answers, whole, stage.server.stderr);
   });
 }
