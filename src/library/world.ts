@@ -184,7 +184,7 @@ async function putTogether(
             hardLimit,
             pass,
             drainSignal: (each, bound) => drainWay(each, bound)?.signal,
-            accepting: (id, pid, bound) => acceptingProcesses(id, bound, pid).length > 0,
+            accepting: (id, pid, bound) => acceptingProcesses(id, bound, { main: pid, init: init.pid }).length > 0,
           },
           exits,
         );

@@ -8,26 +8,43 @@ import { hasDescriptor } from "./holder.js";
  * The processes of one start of a service (`id` as given to Init.spawn, which they have as PINGORA_ENTRY_ID) that can still accept from these
  * listeners: /proc shows a descriptor of the socket. After a drain (DrainWay) there is none. Datagram sockets do not count: their answers
  * need them. A process that /proc does not show us does not count either. `main`: its main process; what is below that counts also when
- * it has written over its environment, as nginx does.
+ * it has written over its environment, as nginx does. `init`: whose child it is, for another one's may have the same id.
  */
-export function acceptingProcesses(id: string, listeners: readonly BoundListener[], main?: number): number[] {
+export function acceptingProcesses(
+  id: string,
+  listeners: readonly BoundListener[],
+  { main, init }: { readonly main?: number | undefined; readonly init?: number } = {},
+): number[] {
   const streams = listeners.filter(({ spec: { address } }) => !isDatagram(address));
   const links = new Set(streams.map(({ fd }) => `socket:[${fstatSync(fd).ino}]`));
   const below = new Set(main === undefined ? [] : processTree(main));
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
-    .filter((pid) => (below.has(pid) || isOf(pid, id)) && hasDescriptor(pid, links));
+    .filter((pid) => (below.has(pid) || isOf(pid, id, init)) && hasDescriptor(pid, links));
 }
 
 function isDatagram(address: ListenerAddress): boolean {
   return address.kind === "udp" || (address.kind === "unix" && address.type === "dgram");
 }
 
-function isOf(pid: number, id: string): boolean {
+function isOf(pid: number, id: string, init: number | undefined): boolean {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`PINGORA_ENTRY_ID=${id}`);
+    const marked = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`PINGORA_ENTRY_ID=${id}`);
+    return marked && (init === undefined || descendsFrom(pid, init));
   } catch {
     return false;
   }
+}
+
+/** Orphans are their init's. @throws Error when one of them is gone */
+function descendsFrom(pid: number, init: number): boolean {
+  for (let ancestor = pid; ancestor > 0; ancestor = parentOf(ancestor)) if (ancestor === init) return true;
+  return false;
+}
+
+function parentOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+  // "pid (name) state ppid ...", and a name may contain anything
+  return Number(text.slice(text.lastIndexOf(")") + 2).split(" ", 2)[1]);
 }

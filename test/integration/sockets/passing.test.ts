@@ -179,6 +179,9 @@ test("acceptingProcesses names who has the socket, until the drain that passList
   // sleep has it, too: what it executes may bind
   await eventually(() => acceptingProcesses("web.1#1", [web]).length === 2);
   assert.deepEqual(acceptingProcesses("web.1#2", [web]), []);
+  assert.equal(acceptingProcesses("web.1#1", [web], { init: process.pid }).length, 2);
+  // another init's child of the same id
+  assert.deepEqual(acceptingProcesses("web.1#1", [web], { init: process.ppid + 1_000_000 }), []);
   assert.deepEqual(passed.drain, { signal: "SIGURG", listeners: ["web"], complete: true });
   for (const pid of acceptingProcesses("web.1#1", [web])) process.kill(pid, passed.drain?.signal);
   await eventually(() => acceptingProcesses("web.1#1", [web]).length === 0);

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { inPath } from "../adopt/programs.js";
-import { eventually, kill } from "../harness.js";
+import { eventually, freePort, kill, startServer } from "../harness.js";
 import { Upgradable } from "./stage.js";
 
 const skip = inPath("python3") ? false : "python3 is not in PATH";
@@ -122,3 +125,25 @@ for (const [what, more, reason] of [
     assert.deepEqual(answers, whole, stage.server.stderr);
   });
 }
+
+test("a replaced program is drained at once, however the init of the other generation calls its own", {
+  skip,
+}, async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pe-slots-"));
+  const port = `${await freePort()}`;
+  const of = (number: number) =>
+    generation(number, { drain: 12 })
+      .replaceAll("{{port}}", port)
+      .replace("upgrade: {", `upgrade: { standby: true, directory: ${directory},`);
+  try {
+    await using first = startServer(of(1));
+    await first.phase("Running");
+    await using second = startServer(of(2), { env: { PINGORA_ENTRY_UPGRADE: "one" } });
+    await second.phase("Running");
+    const seconds = () => /"listener":"http","drained":0,"cut":0,"killed":0,"seconds":([\d.]+)/.exec(first.stderr)?.[1];
+    assert.ok(Number(await eventually(seconds, { what: "the figures", timeoutMs: 20_000 })) < 4, first.stderr);
+    assert.equal((await stream(Number(port), 1)).by, "2");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
