@@ -30,6 +30,8 @@ export interface InstanceRecord {
   readonly stopDeadline?: number;
   /** how far its stop has come, while Stopping */
   readonly stop?: StopStage;
+  /** it was stopped, or told to hand over, in favour of a successor */
+  readonly yielded?: true;
 }
 
 export interface InstanceParts {
@@ -46,6 +48,8 @@ export interface InstanceParts {
   readonly shared: () => boolean;
   /** what follows when it ends by itself now */
   readonly restart: () => RestartSpec;
+  /** held in favour of a successor: a back-off that is over waits on */
+  readonly paused: () => boolean;
   /** of the service: its instances accept on the same sockets, also when no other generation does */
   readonly pids: () => readonly number[];
   /** another generation accepts in the place of this one, which ends */
@@ -103,6 +107,7 @@ export class Instance {
   readonly #deadline = new StopDeadline();
   #timer = new Scope();
   #spent = false;
+  #yielded = false;
   readonly #read: (event: BodyEvent) => void;
 
   constructor(parts: InstanceParts) {
@@ -136,6 +141,7 @@ export class Instance {
       ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
       ...(this.#deadline.at === undefined ? {} : { stopDeadline: this.#deadline.at }),
       ...(this.#run?.stop === undefined ? {} : { stop: this.#run.stop }),
+      ...(this.#yielded ? { yielded: true } : {}),
     };
   }
 
@@ -207,6 +213,31 @@ export class Instance {
     void clock.until(until, run.scope.signal).then(() => this.stop("stay", "its time to hand over is up", clock.now()));
   }
 
+  /** It ran, or was about to, when a successor came. */
+  get yielded(): boolean {
+    return this.#yielded;
+  }
+
+  /** In favour of a successor: nothing follows the process that it has, or is about to have. What ends by itself meanwhile is none of that. */
+  yield(): void {
+    const { state } = this.#fold;
+    this.#yielded = isUp(state) || (state.name === "Stopping" && state.next === "restart-now");
+  }
+
+  /** The successor is no more: a back-off goes on. @returns whether it had yielded */
+  takeBack(): boolean {
+    const { state } = this.#fold;
+    const yielded = this.#yielded;
+    this.#yielded = false;
+    if (!yielded && state.name === "Backoff") this.#wait(state.until);
+    return yielded;
+  }
+
+  /** A stop that is under way ends at `deadline` at the latest; what follows is as it was. */
+  hasten(deadline: number): void {
+    if (this.#fold.state.name === "Stopping") this.#deadline.shrinkTo(deadline);
+  }
+
   start(): void {
     this.#dispatch({ kind: "start", now: this.#parts.clock.now() });
   }
@@ -237,6 +268,7 @@ export class Instance {
     this.#sinceWall = record.sinceWall;
     this.#restarts = record.restarts;
     this.#lastExit = record.lastExit;
+    this.#yielded = record.yielded ?? false;
     if (record.stopDeadline !== undefined) this.#deadline.shrinkTo(record.stopDeadline);
     const { state } = record.fold;
     if (state.name === "Backoff") this.#wait(state.until);
@@ -274,7 +306,8 @@ export class Instance {
     const { service } = this.#parts;
     // its probes find whoever has its address now
     if (this.#spent && event.kind !== "stop" && event.kind !== "exited") return;
-    const restart = this.#spent ? { ...service.restart, policy: "never" as const } : this.#parts.restart();
+    const restart =
+      this.#spent || this.#yielded ? { ...service.restart, policy: "never" as const } : this.#parts.restart();
     const policy = { type: service.type, restart, forever: service.onFailure === "restart" };
     const before = this.#fold;
     const { fold, act } = instanceNext(before, event, policy);
@@ -294,9 +327,10 @@ export class Instance {
   #wait(until: number): void {
     const { clock } = this.#parts;
     const timer = new Scope();
+    void this.#timer.close();
     this.#timer = timer;
     void clock.until(until, timer.signal).then(() => {
-      if (!timer.signal.aborted) this.#dispatch({ kind: "elapsed", now: clock.now() });
+      if (!timer.signal.aborted && !this.#parts.paused()) this.#dispatch({ kind: "elapsed", now: clock.now() });
     });
   }
 

@@ -34,9 +34,7 @@ export function processesOf({ instances, spent, preflight }: Member): readonly I
 const contested = { policy: "always", initialDelayMs: 250, maxDelayMs: 250, limit: 0 } as const;
 
 /** What follows when one of its processes ends by itself. */
-export function restartOf({ spec: { restart }, yielded, contestedUntil }: Member, now: number): RestartSpec {
-  // a successor's is in its place
-  if (yielded) return { ...restart, policy: "never" };
+export function restartOf({ spec: { restart }, contestedUntil }: Member, now: number): RestartSpec {
   return now < contestedUntil ? { ...restart, ...contested } : restart;
 }
 

@@ -83,6 +83,7 @@ export class Preflight {
       random,
       shared: () => false,
       restart: () => spec.restart,
+      paused: () => false,
       pids: () => [],
       othersServe: () => false,
       save() {},

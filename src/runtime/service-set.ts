@@ -78,6 +78,7 @@ export class ServiceSet {
       starting: () => this.#starting,
       change: (signal) => this.#change(signal),
       startWhatCan: () => this.#startWhatCan(),
+      judge: (member, instance) => this.#react(member, instance),
       excuseNobody: () => this.excuseNobody(),
     });
     for (const spec of parts.plan.services) {
@@ -98,6 +99,7 @@ export class ServiceSet {
           idPrefix: parts.idPrefix,
           shared: parts.shared,
           restart: () => restartOf(member, clock.now()),
+          paused: () => member.yielded ?? false,
           pids: () => member.instances.flatMap(({ pid }) => pid ?? []),
           othersServe: parts.othersServe,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),

@@ -1,5 +1,5 @@
 import type { Plan } from "../core/plan.js";
-import { isIdle } from "../core/service-state.js";
+import { isEnded, isIdle, isUp } from "../core/service-state.js";
 import { yieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
 import { isReady, type Member } from "./member.js";
@@ -15,6 +15,8 @@ export interface YieldingParts {
   /** resolves at the next change of any instance, or when the signal aborts */
   readonly change: (signal: AbortSignal) => Promise<void>;
   readonly startWhatCan: () => void;
+  /** what an end means that nobody has looked at */
+  readonly judge: (member: Member, instance: Instance) => void;
   readonly excuseNobody: () => void;
   readonly changed: () => void;
   readonly save: () => void;
@@ -58,8 +60,8 @@ export class Yielding {
   }
 
   /**
-   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both.
-   * Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
+   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both. What has no
+   * process, and is about to get one, is held back. Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
    */
   async begin(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
     const stopped: Member[] = [];
@@ -67,14 +69,17 @@ export class Yielding {
     this.#mercy.abort();
     for (const member of this.#parts.members.values()) {
       const part = yieldPart(member.spec);
-      if (part === "keep" || member.held) continue;
+      if (part === "keep" || member.held || member.instances.every(({ fold }) => isEnded(fold.state))) continue;
       member.excused = true;
       member.held = true;
       member.yielded = true;
+      for (const instance of member.instances) instance.yield();
       // on record before it is told: whoever comes after this supervisor must know what becomes of its process
       if (part === "signal") this.#parts.save();
       for (const instance of member.instances) {
-        if (part === "signal" && instance.pid !== undefined) void instance.signal(member.spec.upgrade.signal, "child");
+        const told = part === "signal" && instance.pid !== undefined && isUp(instance.fold.state);
+        if (!instance.yielded) instance.hasten(deadline);
+        else if (told) void instance.signal(member.spec.upgrade.signal, "child");
         else instance.stop("stay", reason, deadline);
       }
       if (part === "stop") stopped.push(member);
@@ -86,7 +91,8 @@ export class Yielding {
   }
 
   /**
-   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. The pod was ready,
+   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. Everything else
+   * goes on where it was: what waits, waits, a back-off ends when it would have, and what has ended, has. The pod was ready,
    * and stays so while the former starts: each is excused until it has been ready once, or failed, and all for the time that a boot may take at
    * most. The latter is not, for while it is replaced people may be refused.
    */
@@ -99,13 +105,16 @@ export class Yielding {
       const own = yieldPart(member.spec) === "signal";
       member.yielded = false;
       member.held = false;
-      if (own || isReady(member)) member.excused = false;
+      const yielded = new Set(member.instances.filter((instance) => instance.takeBack()));
+      if (own || isReady(member) || yielded.size === 0) member.excused = false;
       if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
       // not while the server stops
       if (!starting()) continue;
       for (const [index, instance] of [...member.instances.entries()]) {
         const { state } = instance.fold;
-        if (isIdle(state)) instance.start();
+        if (!yielded.has(instance)) {
+          if (isEnded(state)) this.#parts.judge(member, instance);
+        } else if (isIdle(state)) instance.start();
         // its stop is not waited for any more
         else if (state.name === "Stopping") instance.stop("restart-now", "the new generation is no more");
         else if (own) this.#replace(member, index, instance);

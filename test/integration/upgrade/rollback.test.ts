@@ -83,6 +83,36 @@ test("a required service that was ready again after a rollback counts from then 
   await unready(stage, /\[-\]service\/queue .*Starting: /);
 });
 
+test("a rollback starts nothing that had ended, or that waits", async () => {
+  const others = `
+  once: { command: [/bin/mkdir, "{{dir}}/once"], restart: never, required: false, onFailure: shutdown }
+  broken: { command: [/bin/sh, -c, "echo broken 1 >> {{dir}}/web.log; exit 3"], restart: never, required: false, onFailure: ignore }
+  job: { command: [/bin/sleep, "1000"], type: oneshot, required: false }
+  waiter: { command: [/bin/sleep, "1000"], dependsOn: { job: completed }, required: false }`;
+  await using stage = await Upgradable.start(generation(1, "exec sleep 1000", others));
+  await rolledBack(stage);
+  await eventually(
+    async () => (await stage.server.status())?.services.every(({ required, ready }) => ready || !required),
+    {
+      what: "every required service ready again",
+    },
+  );
+  const services = (await stage.server.status())?.services ?? [];
+  assert.deepEqual(
+    services.map(({ name, state, instances }) => [name, state, instances[0]?.restarts]),
+    [
+      ["web", "Ready", 0],
+      ["queue", "Ready", 1],
+      ["once", "Stopped", 0],
+      ["broken", "Failed", 0],
+      ["job", "Starting", 0],
+      ["waiter", "Waiting", 0],
+    ],
+  );
+  assert.match(services.at(-1)?.reason ?? "", /^waiting for job to be completed/);
+  assert.equal(stage.said().filter((line) => line === "broken 1").length, 1);
+});
+
 /** A service with an upgrade of its own; it accepts for so long after it has handed over. */
 const own = (number: number, restart: string, stopMs: number, more = ""): string => `
 services:
