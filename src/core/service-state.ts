@@ -25,7 +25,7 @@ export type InstanceState =
   | { readonly name: "Starting"; readonly reason: string }
   | { readonly name: "Ready" }
   | { readonly name: "Stopping"; readonly next: AfterStop; readonly reason: string }
-  /** `skipped`: it did not run in this generation, and counts as completed */
+  /** `skipped`: it did not run in this generation, and counts as completed, as it was in the one before */
   | { readonly name: "Stopped"; readonly by: "itself" | "request"; readonly exit?: Exit; readonly skipped?: true }
   | { readonly name: "Backoff"; readonly until: number; readonly reason: string }
   | { readonly name: "Failed"; readonly reason: string; readonly exit?: Exit };

@@ -4,7 +4,7 @@ import type { ServiceSpec } from "./plan.js";
  * When a service of the successor starts:
  * `early`: while the old generation still serves; its readiness decides whether the upgrade goes on.
  * `late`: at COMMIT, when the old generation has let go of what only one can have. Until then the old one's stands for it.
- * `skipped`: never in this generation; it ran in the one before.
+ * `skipped`: never in this generation, when the one before has completed it; else `early`.
  */
 export type UpgradePart = "early" | "late" | "skipped";
 

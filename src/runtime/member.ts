@@ -1,4 +1,5 @@
 import type { Condition, RestartSpec, ServiceSpec } from "../core/plan.js";
+import { isIdle } from "../core/service-state.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
 import type { Instance } from "./instance.js";
 import type { Preflight } from "./preflight.js";
@@ -28,6 +29,11 @@ export interface Member {
 /** Every process that it may have, its trial's included. */
 export function processesOf({ instances, spent, preflight }: Member): readonly Instance[] {
   return [...instances, ...spent, ...(typeof preflight === "object" ? [preflight.trial] : [])];
+}
+
+/** It has a process, or is about to. */
+export function hasProcess(member: Member): boolean {
+  return processesOf(member).some(({ fold }) => !isIdle(fold.state));
 }
 
 /** As soon, and as often, as it can do some good: the address that is in use now will be free. */

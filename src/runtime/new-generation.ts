@@ -1,6 +1,7 @@
 import { EntryError, type Problem } from "../core/entry-error.js";
 import type { DrainReport } from "../core/handover-frame.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
+import { readServicesLeft } from "../core/services-left.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
 import { crossedBy, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
@@ -20,7 +21,7 @@ export interface NewParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly services: Pick<ServiceSet, "beCandidate" | "commit" | "excuseNobody" | "allReady" | "missing">;
+  readonly services: Pick<ServiceSet, "beCandidate" | "inherit" | "commit" | "excuseNobody" | "allReady" | "missing">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
   /** how long its services may take to be ready */
   readonly bootMs: number;
@@ -72,7 +73,7 @@ export class NewGeneration {
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
   async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
-    const { session, log, addressesOf } = this.#parts;
+    const { session, log, addressesOf, services } = this.#parts;
     this.#enter("OFFER", `${session.sockets.length} sockets from generation ${this.#old.generation}`);
     const { taken, extra, unclaimed, kept } = matchSockets(specs, session.sockets, addressesOf);
     for (const { name, address } of unclaimed)
@@ -85,6 +86,11 @@ export class NewGeneration {
       extra.map(({ name }) => name),
     );
     if (!claimed.ok) return failure(claimed.end);
+    const problem = services.inherit(readServicesLeft(claimed.value));
+    if (problem !== undefined) {
+      this.#giveUp({ reason: problem, cause: "service" });
+      return failure(await session.ended);
+    }
     this.#sockets = taken.size;
     this.#enter("CLAIM", `${taken.size} taken, ${extra.length} to be bound`);
     this.#enter("PREPARING", "services start");

@@ -2,6 +2,7 @@ import type { DrainReport, OlderNews } from "../core/handover-frame.js";
 import { describeSocket } from "../core/offered-socket.js";
 import type { PhaseEvent } from "../core/phase.js";
 import type { Plan } from "../core/plan.js";
+import { type ServicesLeft, servicesBlob } from "../core/services-left.js";
 import type { GenerationView, UpgradeView } from "../core/snapshot.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
@@ -22,6 +23,8 @@ export interface OldParts {
   readonly log: Log;
   readonly init: Init;
   readonly yielding: Yielding;
+  /** what the successor has to know of the services */
+  readonly left: () => ServicesLeft;
   readonly listeners: ReadonlyMap<string, BoundListener>;
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
@@ -234,7 +237,7 @@ export class OldGeneration {
 
   /** Undefined when the successor has the sockets and is on probation; else how it ended. */
   async #transfer(attempt: Attempt, owner: Owner, session: OldSession): Promise<OldEnd | undefined> {
-    const { clock, plan, log } = this.#parts;
+    const { clock, plan, log, yielding, left } = this.#parts;
     const sockets = this.#sockets();
     this.#enter(attempt, "LEASE", `lent to generation ${session.peer.generation} (attempt ${session.peer.attempt})`);
     const granted = session.grant(sockets, this.#parts.older());
@@ -244,7 +247,8 @@ export class OldGeneration {
       log.info(`upgrade: PREPARING: the new generation waits: ${text}`, { step: "PREPARING", side: "old" });
       for (const listener of this.#listeners) listener(session.peer.attempt, "PREPARING", `it waits: ${text}`);
     });
-    const offered = await session.offer([]);
+    yielding.holdBack();
+    const offered = await session.offer([servicesBlob(left())]);
     if (!offered.ok) return offered.end;
     const { taken, unknown, missing } = offered.value;
     attempt.sockets = taken;
@@ -319,9 +323,9 @@ export class OldGeneration {
     if (leaves && yielding.names.length === 0) {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
     } else this.#abandon(attempt);
-    if (!attempt.yielded) return;
-    openEndpoints();
+    if (attempt.yielded) openEndpoints();
     yielding.takeBack();
+    if (!attempt.yielded) return;
     try {
       this.#owner?.reopen();
     } catch (error) {

@@ -1,12 +1,13 @@
 import { EntryError } from "../core/entry-error.js";
 import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isDown, isEnded, isIdle, isUp } from "../core/service-state.js";
+import type { ServicesLeft } from "../core/services-left.js";
 import type { ServiceView } from "../core/snapshot.js";
 import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
-import { fulfils, isHopeless, isReady, type Member, memberView, processesOf, restartOf } from "./member.js";
+import { fulfils, hasProcess, isHopeless, isReady, type Member, memberView, processesOf, restartOf } from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 import { Preflight, type PreflightParts } from "./preflight.js";
 import { stopCommandId } from "./process-body.js";
@@ -134,8 +135,7 @@ export class ServiceSet {
 
   /** Names of services that have a process, or are about to. */
   get busy(): string[] {
-    const has = (member: Member) => processesOf(member).some(({ fold }) => !isIdle(fold.state));
-    return [...this.#members.values()].filter(has).map(({ spec }) => spec.name);
+    return [...this.#members.values()].filter(hasProcess).map(({ spec }) => spec.name);
   }
 
   /** Names of services stopped by request; part of what a restarted supervisor needs. */
@@ -173,9 +173,22 @@ export class ServiceSet {
     return { strays: [...byId.values()], resumed };
   }
 
+  /** What a successor has to know of them. */
+  get left(): ServicesLeft {
+    const oneshots = [...this.#members.values()].filter(({ spec }) => spec.type === "oneshot");
+    const names = (members: readonly Member[]) => members.map(({ spec }) => spec.name);
+    return { completed: names(oneshots.filter(isReady)), running: names(oneshots.filter(hasProcess)) };
+  }
+
+  /** A oneshot that a successor might skip, and is not done with. */
+  get unfinished(): string | undefined {
+    const skips = ({ spec }: Member) => upgradePart(spec) === "skipped";
+    return [...this.#members.values()].find((member) => skips(member) && hasProcess(member))?.spec.name;
+  }
+
   /**
    * As a successor that has not been committed: services of the part `late` wait for `commit`, and whoever depends on them does not;
-   * those that are skipped count as completed, and some are tried on private sockets first.
+   * some are tried on private sockets first.
    */
   beCandidate(): void {
     const { clock, plan } = this.#parts;
@@ -185,9 +198,27 @@ export class ServiceSet {
       const part = upgradePart(member.spec);
       member.excused = part === "late";
       if (needsPreflight(member.spec)) member.preflight = "due";
-      if (part === "skipped") for (const instance of member.instances) instance.skip();
     }
     this.#parts.changed();
+  }
+
+  /**
+   * As a successor, before anything starts: what the old generation has completed is skipped, if it may be. Undefined: it does not tell, and is
+   * taken to have completed all. @returns why this generation must not go on
+   */
+  inherit(left: ServicesLeft | undefined): string | undefined {
+    for (const member of this.#members.values()) {
+      const { name } = member.spec;
+      if (upgradePart(member.spec) !== "skipped") continue;
+      if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
+      if (left === undefined)
+        this.#parts.log.warn(
+          `${name} is skipped (onUpgrade: skip): the old generation does not tell whether it has completed it`,
+        );
+      if (left?.completed.includes(name) ?? true) for (const instance of member.instances) instance.skip();
+    }
+    this.#parts.changed();
+    return undefined;
   }
 
   /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */

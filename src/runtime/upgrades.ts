@@ -92,6 +92,7 @@ export class Upgrades {
       log,
       init,
       yielding: services.yielding,
+      left: () => services.left,
       listeners,
       busy: () => this.#busy(),
       post: (cause) => {
@@ -332,12 +333,15 @@ export class Upgrades {
   }
 
   #busy(): { readonly reason: string; readonly msLeft: number } | undefined {
-    const { store, server } = this.#parts;
+    const { store, server, services } = this.#parts;
     const { phase, draining = [] } = store.snapshot;
     const [oldest] = draining;
     if (phase !== ("Running" satisfies Phase) && !this.#parts.pingora()?.dialling)
       return { reason: `the running generation is in ${phase}, not in Running`, msLeft: 1_000 };
     if (this.#new?.settled === false) return { reason: "the running generation is on probation", msLeft: 1_000 };
+    const { unfinished } = services;
+    if (unfinished !== undefined)
+      return { reason: `oneshot ${unfinished} still runs (onUpgrade: skip)`, msLeft: 1_000 };
     const older = this.#older.count;
     if (older + 2 <= server.plan.upgrade.maxGenerations) return undefined;
     if (older > 1) return { reason: `${older} older generations still end their services`, msLeft: 1_000 };

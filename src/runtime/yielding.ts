@@ -1,6 +1,6 @@
 import type { Plan } from "../core/plan.js";
 import { isEnded, isIdle, isUp } from "../core/service-state.js";
-import { yieldPart } from "../core/upgrade-part.js";
+import { upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
 import { isReady, type Member } from "./member.js";
 import type { Clock, Log } from "./ports.js";
@@ -57,6 +57,18 @@ export class Yielding {
   /** The server stops: nothing is waited for any more. */
   end(): void {
     this.#mercy.abort();
+  }
+
+  /** Before a successor is told what has been completed: a oneshot that it is about to run instead is not begun here any more. */
+  holdBack(): void {
+    for (const member of this.#parts.members.values()) {
+      const states = member.instances.map(({ fold }) => fold.state);
+      const due = states.some(({ name }) => name === "Waiting" || name === "Backoff");
+      if (!due || member.held || upgradePart(member.spec) !== "skipped") continue;
+      member.held = true;
+      member.yielded = true;
+    }
+    this.#parts.changed();
   }
 
   /**

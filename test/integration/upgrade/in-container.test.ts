@@ -624,6 +624,95 @@ test("a oneshot that is skipped in an upgrade says so, also to the supervisor af
   assert.equal((await migrate())?.reason, "exited with code 0");
 });
 
+const oneshots = (number: number, ...lines: string[]) =>
+  generation(number).replace("services:", ["services:", ...lines.map((line) => `  ${line}`)].join("\n"));
+const says = (name: string, number: number, then = "exit 0", more = "") =>
+  `${name}: { command: [/bin/sh, -c, "echo ${name} ${number} >> {{dir}}/web.log; ${then}"], type: oneshot, required: false, onFailure: ignore, restart: never, upgrade: { onUpgrade: skip }${more} }`;
+
+test("a oneshot that the old generation has not completed runs in the new one, whatever onUpgrade says", async () => {
+  const config = (number: number, ...more: string[]) =>
+    oneshots(
+      number,
+      says("done", number),
+      says("broken", number, number === 1 ? "exit 3" : "exit 0"),
+      says("after", number, "exit 0", ", dependsOn: { broken: completed }"),
+      ...more,
+    );
+  await using stage = await Upgradable.start(config(1));
+  await stage.server.phase("Running");
+  const jobs = () => stage.said().filter((line) => /^(done|broken|after|added)/.test(line));
+  await eventually(() => jobs().length === 2, { what: "the first runs" });
+  const completed = async () => {
+    await eventually(
+      async () => (await stage.server.status())?.services.every(({ type, ready }) => ready || type !== "oneshot"),
+      { what: "all oneshots completed" },
+    );
+  };
+  for (const number of [2, 3]) {
+    const { code, err } = await stage.upgrade(config(number, says("added", number)));
+    assert.equal(code, 0, err);
+    await completed();
+  }
+  assert.deepEqual(jobs().sort(), ["added 2", "after 2", "broken 1", "broken 2", "done 1"]);
+});
+
+test("an upgrade waits for a oneshot that it would skip, and is busy until then", async () => {
+  const slow = (number: number) =>
+    oneshots(
+      number,
+      says("slow", number, "until [ -e {{dir}}/go ]; do sleep 0.02; done; echo end 0 >> {{dir}}/web.log"),
+    );
+  await using stage = await Upgradable.start(slow(1));
+  const { server } = stage;
+  await server.phase("Running");
+  await eventually(() => stage.said().includes("slow 1"), { what: "that it runs" });
+  const busy = await stage.upgrade(slow(2));
+  assert.equal(busy.code, 75);
+  assert.match(busy.err, /oneshot slow still runs \(onUpgrade: skip\)/);
+  const waiting = stage.upgrade(slow(2), "--wait");
+  writeFileSync(join(server.dir, "go"), "");
+  assert.equal((await waiting).code, 0);
+  assert.deepEqual(
+    stage.said().filter((line) => /^(slow|end) /.test(line)),
+    ["slow 1", "end 0"],
+  );
+});
+
+test("a oneshot that still runs, and that only the new configuration skips, keeps the old generation", async () => {
+  const config = (number: number) => oneshots(number, says("slow", number, "exec sleep 1000"));
+  await using stage = await Upgradable.start(config(1).replace("onUpgrade: skip", "onUpgrade: run"));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(config(2));
+  assert.equal(code, 1);
+  assert.match(err, /rolled back .*: NEW: oneshot slow still runs in the old generation/);
+  assert.equal((await stage.server.phase("Running")).generation, 1);
+  assert.deepEqual(
+    stage.said().filter((line) => line.startsWith("slow")),
+    ["slow 1"],
+  );
+});
+
+test("a oneshot that waits for its next try begins it when the upgrade is over, not beside the new generation's", async () => {
+  const config = (number: number, more = "") =>
+    oneshots(
+      number,
+      says("migrate", number, "exit 3").replace("restart: never", "restart: { initialDelaySeconds: 1, limit: 0 }"),
+      more,
+    );
+  await using stage = await Upgradable.start(config(1));
+  await stage.server.phase("Running");
+  const tries = (number: number) => stage.said().filter((line) => line === `migrate ${number}`).length;
+  await eventually(() => tries(1) > 0, { what: "the first try" });
+  const fails = `late: { command: [/bin/sh, -c, "sleep 3; exit 3"], restart: never, readinessProbe: { exec: { command: [/bin/false] } }, upgrade: { strategy: handover } }`;
+  const upgrade = stage.upgrade(config(2, fails));
+  await stage.step("old", "PREPARING");
+  const before = tries(1);
+  await eventually(() => tries(2) > 1, { what: "two tries of the new generation" });
+  assert.equal(tries(1), before);
+  assert.equal((await upgrade).code, 1);
+  await eventually(() => tries(1) > before, { what: "the old generation's next try" });
+});
+
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
   const folder = (mode: string, more = "") => `
 listeners: { local: { unix: "{{dir}}/web.sock", mode: "${mode}" } }

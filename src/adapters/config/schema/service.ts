@@ -116,7 +116,7 @@ const serviceUpgrade = object("service's upgrade", {
     default: false,
   }),
   onUpgrade: key(scalarOf(word(["run", "skip"])), {
-    doc: "Whether a oneshot runs again in the successor.",
+    doc: "Whether a oneshot that has been completed runs again in the successor.",
     default: "run" as const,
   }),
   arguments: key(listOf(scalarOf(text), "a list of arguments"), {

@@ -1,0 +1,35 @@
+import type { StateBlob } from "./handover-frame.js";
+
+/** What OLD tells of its services in STATE, by their names. */
+export interface ServicesLeft {
+  /** oneshots that have run to their end with code 0, in it or in a generation before it */
+  readonly completed: readonly string[];
+  /** oneshots that have a process */
+  readonly running: readonly string[];
+}
+
+const name = "services";
+const schema = "services/1";
+
+/** Not critical: a release before it skips what it is told to skip, as ever. */
+export function servicesBlob(left: ServicesLeft): StateBlob {
+  return { name, schema, critical: false, text: JSON.stringify(left) };
+}
+
+/** Undefined: OLD does not tell. A list that is missing is an empty one. */
+export function readServicesLeft(blobs: readonly StateBlob[]): ServicesLeft | undefined {
+  const blob = blobs.find((each) => each.name === name && each.schema === schema);
+  if (blob === undefined) return undefined;
+  try {
+    const fields: unknown = JSON.parse(blob.text);
+    if (typeof fields !== "object" || fields === null) return undefined;
+    const { completed, running } = fields as Record<keyof ServicesLeft, unknown>;
+    return { completed: names(completed), running: names(running) };
+  } catch {
+    return undefined;
+  }
+}
+
+function names(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+}
