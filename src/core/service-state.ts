@@ -26,7 +26,14 @@ export type InstanceState =
   | { readonly name: "Ready" }
   | { readonly name: "Stopping"; readonly next: AfterStop; readonly reason: string }
   /** `skipped`: it did not run in this generation, and counts as completed, as it was in the one before */
-  | { readonly name: "Stopped"; readonly by: "itself" | "request"; readonly exit?: Exit; readonly skipped?: true }
+  /** `kept`: it had been stopped by request in the generation before */
+  | {
+      readonly name: "Stopped";
+      readonly by: "itself" | "request";
+      readonly exit?: Exit;
+      readonly skipped?: true;
+      readonly kept?: true;
+    }
   | { readonly name: "Backoff"; readonly until: number; readonly reason: string }
   | { readonly name: "Failed"; readonly reason: string; readonly exit?: Exit };
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { StateBlob } from "./handover-frame.js";
 import { readServicesLeft, servicesBlob } from "./services-left.js";
 
-const left = { completed: ["migrate"], running: ["index"] };
+const left = { completed: ["migrate"], running: ["index"], held: ["queue"] };
 
 test("readServicesLeft reads what servicesBlob wrote, among others", () => {
   const other: StateBlob = { name: "keys", schema: "keys/1", critical: false, text: "x" };
@@ -18,5 +18,5 @@ test("readServicesLeft takes a release that does not tell, or what it does not k
 
 test("readServicesLeft passes over fields that it does not know, and entries that are no names", () => {
   const text = JSON.stringify({ completed: ["a", 1, null], later: true });
-  assert.deepEqual(readServicesLeft([{ ...servicesBlob(left), text }]), { completed: ["a"], running: [] });
+  assert.deepEqual(readServicesLeft([{ ...servicesBlob(left), text }]), { completed: ["a"], running: [], held: [] });
 });

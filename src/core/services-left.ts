@@ -4,8 +4,10 @@ import type { StateBlob } from "./handover-frame.js";
 export interface ServicesLeft {
   /** oneshots that have run to their end with code 0, in it or in a generation before it */
   readonly completed: readonly string[];
-  /** oneshots that have a process */
+  /** what has a process, and of long-running services what is about to have one again */
   readonly running: readonly string[];
+  /** what an operator has stopped, and not started again */
+  readonly held: readonly string[];
 }
 
 const name = "services";
@@ -23,8 +25,8 @@ export function readServicesLeft(blobs: readonly StateBlob[]): ServicesLeft | un
   try {
     const fields: unknown = JSON.parse(blob.text);
     if (typeof fields !== "object" || fields === null) return undefined;
-    const { completed, running } = fields as Record<keyof ServicesLeft, unknown>;
-    return { completed: names(completed), running: names(running) };
+    const { completed, running, held } = fields as Record<keyof ServicesLeft, unknown>;
+    return { completed: names(completed), running: names(running), held: names(held) };
   } catch {
     return undefined;
   }

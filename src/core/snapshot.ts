@@ -62,6 +62,8 @@ export interface ServiceView {
   readonly wave: number;
   /** during an upgrade: the other generation has it, or just had it; does not count for readiness */
   readonly excused?: boolean;
+  /** stopped by request: is not started by itself */
+  readonly held?: boolean;
 }
 
 export interface ListenerView {

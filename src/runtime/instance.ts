@@ -164,6 +164,7 @@ export class Instance {
 
   get reason(): string {
     const { state } = this.#fold;
+    if (state.name === "Stopped" && state.kept) return "stopped by request before the upgrade";
     if (state.name === "Stopped" && state.by === "request")
       return this.#lastExit?.killed ? "killed at its deadline" : "stopped";
     if (state.name === "Stopped" && state.skipped) return "skipped in this upgrade (onUpgrade: skip)";
@@ -174,6 +175,13 @@ export class Instance {
   /** Counts as completed without having run here. */
   skip(): void {
     this.#fold = { ...freshFold, state: { name: "Stopped", by: "itself", exit: { code: 0 }, skipped: true } };
+    this.#sinceWall = this.#parts.clock.wall();
+  }
+
+  /** Stays stopped, as in the generation before; `completed`: it had run to its end there. */
+  keepStopped(completed: boolean): void {
+    const how = completed ? ({ by: "itself", exit: { code: 0 } } as const) : ({ by: "request" } as const);
+    this.#fold = { ...freshFold, state: { name: "Stopped", ...how, kept: true } };
     this.#sinceWall = this.#parts.clock.wall();
   }
 

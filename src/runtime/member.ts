@@ -22,6 +22,8 @@ export interface Member {
   excused: boolean;
   /** held in favour of a successor */
   yielded?: boolean;
+  /** it ran in the generation before: as there, it does without what was stopped by request */
+  goesOn?: boolean;
   /** what comes before its first process */
   preflight?: "due" | Preflight | undefined;
 }
@@ -34,6 +36,18 @@ export function processesOf({ instances, spent, preflight }: Member): readonly I
 /** It has a process, or is about to. */
 export function hasProcess(member: Member): boolean {
   return processesOf(member).some(({ fold }) => !isIdle(fold.state));
+}
+
+/** Stopped by request in the generation before, and not started since. */
+export function isKept({ held, instances }: Member): boolean {
+  return held && instances.every(({ fold: { state } }) => state.name === "Stopped" && state.kept);
+}
+
+/** The same, or it is about to be restarted. */
+export function isGoing(member: Member): boolean {
+  const restarts =
+    member.spec.type === "long-running" && member.instances.some(({ fold }) => fold.state.name === "Backoff");
+  return restarts || hasProcess(member);
 }
 
 /** As soon, and as often, as it can do some good: the address that is in use now will be free. */
@@ -105,6 +119,7 @@ export function memberView(member: Member, unmet: readonly Member[]): ServiceVie
     restartsByReason: Object.fromEntries(member.restartsByReason),
     wave,
     ...(member.excused ? { excused: true } : {}),
+    ...(member.held && !member.yielded ? { held: true } : {}),
   };
 }
 
@@ -115,7 +130,8 @@ function waitingFor(member: Member, unmet: readonly Member[]): string {
   if (typeof member.preflight === "object") return `preflight: ${member.preflight.trial.reason}`;
   const waits = unmet.map((dependency) => {
     const failed = dependency.instances.find(({ fold }) => fold.state.name === "Failed");
-    const why = failed === undefined ? "" : ` (it failed: ${failed.reason})`;
+    const stopped = dependency.held && !dependency.yielded ? " (stopped by request)" : "";
+    const why = failed === undefined ? stopped : ` (it failed: ${failed.reason})`;
     return `${dependency.spec.name} to be ${member.spec.dependsOn[dependency.spec.name]}${why}`;
   });
   return waits.length === 0 ? "" : `waiting for ${waits.join(", ")}`;

@@ -195,7 +195,9 @@ export class NewGeneration {
         this.#giveUp(whyStopping());
         return;
       }
-      const worst = readiness(now).checks.find(({ ok }) => !ok);
+      // what an operator has stopped says nothing against it
+      const asked = { ...now, services: now.services.filter(({ held }) => !held) };
+      const worst = readiness(asked).checks.find(({ ok }) => !ok);
       if (now.phase !== "Running" || worst === undefined) return;
       unwatch();
       this.#giveUp({ reason: `not ready any more: ${worst.name}: ${worst.reason}`, cause: "unready" });

@@ -48,7 +48,7 @@ test("ServiceSet skips only oneshots that the old generation has completed, or s
   ] as const)
     old.init.end(`${name}/0`, { code });
   await settle();
-  assert.deepEqual(old.set.left, { completed: ["done", "plain"], running: [] });
+  assert.deepEqual(old.set.left, { completed: ["done", "plain"], running: ["web"], held: [] });
 
   const { next } = successorOf(old.set.left, [...specs, job("added")], clock);
   await settle();
@@ -112,4 +112,81 @@ test("ServiceSet does not begin a oneshot that its successor runs instead, until
   old.init.end("migrate/0", { code: 0 });
   await settle();
   assert.deepEqual(old.init.alive(), ["web/0#1", "index/0#1"]);
+});
+
+test("ServiceSet keeps stopped what an operator had stopped in the old generation, until it is started", async () => {
+  const clock = new ManualClock();
+  const specs = [
+    serviceSpec("queue"),
+    serviceSpec("early", { upgrade: handover }),
+    job("migrate"),
+    serviceSpec("web", { dependsOn: { queue: "ready", early: "ready", migrate: "completed" }, upgrade: handover }),
+    serviceSpec("aside", { dependsOn: { early: "ready" }, required: false }),
+  ];
+  const old = new FakeServices(clock, specs);
+  old.set.start();
+  await settle();
+  old.init.end("migrate/0", { code: 0 });
+  await clock.advance(100);
+  const { signal } = new AbortController();
+  for (const name of ["queue", "early", "migrate", "aside"]) {
+    const stopped = old.set.operate(name, "stop", signal);
+    await clock.advance(100);
+    await stopped;
+  }
+  assert.deepEqual(old.set.left, {
+    completed: ["migrate"],
+    running: ["web"],
+    held: ["queue", "early", "migrate", "aside"],
+  });
+
+  const { next, problem } = successorOf(old.set.left, specs, clock);
+  assert.equal(problem, undefined);
+  await settle();
+  assert.deepEqual(next.init.alive(), ["web/0#1"], "it ran without them, and does again");
+  assert.deepEqual(next.set.missing, []);
+  next.set.commit();
+  await settle();
+  assert.deepEqual(next.init.alive(), ["web/0#1"]);
+  assert.deepEqual(next.states, {
+    queue: "Stopped",
+    early: "Stopped",
+    migrate: "Stopped",
+    web: "Ready",
+    aside: "Stopped",
+  });
+  assert.deepEqual(
+    next.set.views.map(({ held, excused, reason }) => [held, excused, reason]),
+    [true, true, true, undefined, true].map((held) => [
+      held,
+      undefined,
+      held ? "stopped by request before the upgrade" : "",
+    ]),
+  );
+  assert.deepEqual(next.set.left, { ...old.set.left });
+  await next.set.operate("queue", "start", signal);
+  await settle();
+  assert.deepEqual(next.init.alive(), ["web/0#1", "queue/0#1"]);
+  assert.deepEqual(next.ends, []);
+});
+
+test("ServiceSet waits, as in the old generation, for what is kept stopped, and does not go on when that is in the way", async () => {
+  const clock = new ManualClock();
+  const left = { completed: [], running: ["queue"], held: ["db"] };
+  const db = serviceSpec("db");
+  const queue = serviceSpec("queue", { dependsOn: { db: "ready" }, upgrade: handover });
+  const added = (change = {}) => serviceSpec("added", { dependsOn: { db: "ready" }, required: false, ...change });
+  const { next } = successorOf(left, [db, queue, added({ upgrade: handover })], clock);
+  await settle();
+  assert.deepEqual(next.init.alive(), ["queue/0#1"]);
+  assert.equal(next.reason("added"), "waiting for db to be ready (stopped by request)");
+
+  for (const specs of [
+    [db, added({ required: true })],
+    [db, added(), serviceSpec("web", { dependsOn: { added: "started" } })],
+  ])
+    assert.match(
+      successorOf(left, specs, clock).problem ?? "",
+      /^service (added|web) depends on db, which has been stopped by request$/,
+    );
 });

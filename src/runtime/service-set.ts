@@ -7,7 +7,18 @@ import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { Instance, type InstanceRecord } from "./instance.js";
-import { fulfils, hasProcess, isHopeless, isReady, type Member, memberView, processesOf, restartOf } from "./member.js";
+import {
+  fulfils,
+  hasProcess,
+  isGoing,
+  isHopeless,
+  isKept,
+  isReady,
+  type Member,
+  memberView,
+  processesOf,
+  restartOf,
+} from "./member.js";
 import type { Clock, Log, Prober, Recovered, ResourceUsage } from "./ports.js";
 import { Preflight, type PreflightParts } from "./preflight.js";
 import { stopCommandId } from "./process-body.js";
@@ -175,9 +186,13 @@ export class ServiceSet {
 
   /** What a successor has to know of them. */
   get left(): ServicesLeft {
-    const oneshots = [...this.#members.values()].filter(({ spec }) => spec.type === "oneshot");
+    const members = [...this.#members.values()];
     const names = (members: readonly Member[]) => members.map(({ spec }) => spec.name);
-    return { completed: names(oneshots.filter(isReady)), running: names(oneshots.filter(hasProcess)) };
+    return {
+      completed: names(members.filter((member) => member.spec.type === "oneshot" && isReady(member))),
+      running: names(members.filter(isGoing)),
+      held: names(members.filter(({ held, yielded }) => held && !yielded)),
+    };
   }
 
   /** A oneshot that a successor might skip, and is not done with. */
@@ -203,12 +218,19 @@ export class ServiceSet {
   }
 
   /**
-   * As a successor, before anything starts: what the old generation has completed is skipped, if it may be. Undefined: it does not tell, and is
-   * taken to have completed all. @returns why this generation must not go on
+   * As a successor, before anything starts: what the old generation has completed is skipped, if it may be, and what was stopped by request there
+   * stays so. Undefined: it does not tell, and is taken to have completed all. @returns why this generation must not go on
    */
   inherit(left: ServicesLeft | undefined): string | undefined {
     for (const member of this.#members.values()) {
       const { name } = member.spec;
+      member.goesOn = left?.running.includes(name) ?? false;
+      if (left?.held.includes(name)) {
+        member.held = true;
+        member.excused = false;
+        for (const instance of member.instances) instance.keepStopped(left.completed.includes(name));
+        continue;
+      }
       if (upgradePart(member.spec) !== "skipped") continue;
       if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
       if (left === undefined)
@@ -218,6 +240,27 @@ export class ServiceSet {
       if (left?.completed.includes(name) ?? true) for (const instance of member.instances) instance.skip();
     }
     this.#parts.changed();
+    return this.#stuck;
+  }
+
+  /** What is required, and could never start, as long as what it depends on stays stopped. */
+  get #stuck(): string | undefined {
+    for (const member of this.#members.values()) {
+      const by = member.spec.required && !member.held ? this.#stoppedBelow(member) : undefined;
+      if (by !== undefined)
+        return `service ${member.spec.name} depends on ${by.spec.name}, which has been stopped by request`;
+    }
+    return undefined;
+  }
+
+  #stoppedBelow({ spec, goesOn }: Member): Member | undefined {
+    for (const [name, condition] of Object.entries(spec.dependsOn)) {
+      const dependency = this.#members.get(name);
+      if (dependency === undefined || fulfils(dependency, condition)) continue;
+      if (dependency.held && goesOn) continue;
+      const by = dependency.held ? dependency : this.#stoppedBelow(dependency);
+      if (by !== undefined) return by;
+    }
     return undefined;
   }
 
@@ -252,7 +295,7 @@ export class ServiceSet {
 
   /** Names of the services that allReady waits for. */
   get missing(): string[] {
-    const counts = ({ spec }: Member) => spec.required && !(this.#candidate && upgradePart(spec) === "late");
+    const counts = (member: Member) => member.spec.required && !this.#isLate(member) && !isKept(member);
     return [...this.#members.values()]
       .filter((member) => counts(member) && !isReady(member))
       .map(({ spec: { name } }) => name);
@@ -459,7 +502,7 @@ export class ServiceSet {
     return Object.entries(member.spec.dependsOn).flatMap(([name, condition]) => {
       const dependency = this.#members.get(name);
       // the old generation's stands for it
-      if (dependency === undefined || this.#isLate(dependency)) return [];
+      if (dependency === undefined || (isKept(dependency) ? member.goesOn : this.#isLate(dependency))) return [];
       return fulfils(dependency, condition) ? [] : [dependency];
     });
   }

@@ -77,6 +77,7 @@ const service: Required<ServiceView> = {
   output: "no route",
   instances: [instance],
   excused: true,
+  held: true,
 };
 const peer: Required<GenerationView> = {
   generation: 2,

@@ -651,6 +651,9 @@ test("a oneshot that the old generation has not completed runs in the new one, w
   for (const number of [2, 3]) {
     const { code, err } = await stage.upgrade(config(number, says("added", number)));
     assert.equal(code, 0, err);
+    await eventually(async () => (await stage.server.status())?.generation === number, {
+      what: "the new one's answer",
+    });
     await completed();
   }
   assert.deepEqual(jobs().sort(), ["added 2", "after 2", "broken 1", "broken 2", "done 1"]);
@@ -711,6 +714,44 @@ test("a oneshot that waits for its next try begins it when the upgrade is over, 
   assert.equal(tries(1), before);
   assert.equal((await upgrade).code, 1);
   await eventually(() => tries(1) > before, { what: "the old generation's next try" });
+});
+
+test("what an operator has stopped stays so in the new generations, until it is started there", async () => {
+  const config = (number: number) =>
+    oneshots(
+      number,
+      `queue: { command: [/bin/sh, -c, "echo queue ${number} >> {{dir}}/web.log; exec sleep 1000"] }`,
+      `aside: { command: [/bin/sh, -c, "exec sleep 1000"], dependsOn: [queue] }`,
+    );
+  await using stage = await Upgradable.start(config(1));
+  const { server } = stage;
+  await server.phase("Running");
+  assert.equal((await stage.cli("stop", "queue")).code, 0);
+  const services = async () =>
+    Object.fromEntries((await server.status())?.services.map((each) => [each.name, each]) ?? []);
+  assert.equal((await services()).queue?.held, true);
+  for (const number of [2, 3]) {
+    const { code, err } = await stage.upgrade(config(number));
+    assert.equal(code, 0, err);
+    await eventually(async () => (await server.status())?.generation === number, { what: "the new one's answer" });
+    const { queue, aside } = await services();
+    assert.deepEqual(
+      [queue?.state, queue?.held, queue?.reason, aside?.state],
+      ["Stopped", true, "stopped by request before the upgrade", "Ready"],
+    );
+    assert.equal((await server.ask("/readyz")).status, 503, "as before");
+  }
+  const { pid } = await server.phase("Running");
+  process.kill(pid, "SIGKILL");
+  await eventually(async () => ((await server.status())?.pid ?? pid) !== pid, { what: "the next supervisor" });
+  assert.equal((await services()).queue?.reason, "stopped by request before the upgrade");
+  assert.equal((await stage.cli("start", "queue")).code, 0);
+  assert.equal((await server.ask("/readyz")).status, 200);
+  assert.equal((await services()).queue?.held, undefined);
+  assert.deepEqual(
+    stage.said().filter((line) => line.startsWith("queue")),
+    ["queue 1", "queue 3"],
+  );
 });
 
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
