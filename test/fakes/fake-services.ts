@@ -50,7 +50,7 @@ export class FakeServices {
       random: () => 0.5,
       idPrefix: "",
       shared: () => false,
-      replaced: () => false,
+      othersServe: () => false,
       changed() {},
       save() {},
       fatal: ({ service, reason }) => this.ends.push(`${service}: ${reason}`),
