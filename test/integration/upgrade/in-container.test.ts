@@ -374,6 +374,10 @@ test("a new generation that alone is told to stop leaves the old one serving, an
   );
   await prestop;
   assert.equal((await stage.server.phase("Running")).generation, 1);
+  // until it is gone it answers what it has accepted
+  await eventually(() => childrenOf(stage.server.initPid()).length === 2, {
+    what: "nothing left of the new generation",
+  });
   assert.equal(await ask(stage.port), 1);
 });
 
