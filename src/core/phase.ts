@@ -169,6 +169,7 @@ export const phaseTable: Readonly<Record<Phase, Row>> = {
     ...nothing,
     LameDuckOver: "ShutdownStarted",
     DrainCancelled: "Running",
+    SuccessionFailed: "ShutdownStarted",
     ServiceFatal: "ShutdownStarted",
     ServicesEnded: "ShutdownStarted",
     FastShutdown: "ShutdownStarted",
