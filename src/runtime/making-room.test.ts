@@ -37,6 +37,26 @@ for (const action of ["startService", "stopService", "restartService"] as const)
     assert.equal(owner.server.run.replaced, true);
   });
 
+test("what a new generation has been told is not changed until the upgrade is over, but a service that both have may be restarted", async () => {
+  const owner = await FakeOwner.start({ services: [web, q] });
+  const { control } = owner.server.run;
+  owner.server.init.behaviour = (_, signal) => (signal === "SIGTERM" ? 10 : "ignore");
+  const session = await owner.lease("other");
+  await settle();
+  const told = /^cannot (start|stop|restart) "(web|q)": an upgrade is under way, and the new generation has been told /;
+  for (const name of ["web", "q"])
+    for (const action of ["startService", "stopService"] as const)
+      await assert.rejects(control[action](name), { message: told, reason: "failed" });
+  const restarted = control.restartService("q");
+  await owner.server.clock.advance(1_000);
+  await restarted;
+  session.abort("not ready", "unready");
+  await settle();
+  const stopped = control.stopService("q");
+  await owner.server.clock.advance(1_000);
+  await stopped;
+});
+
 test("a service that an operator has stopped does not start beside the new generation's", async () => {
   const { owner, session } = await makingRoom({ stopped: true });
   const { control } = owner.server.run;

@@ -23,6 +23,8 @@ export interface NewParts {
   readonly init: Init;
   readonly services: Pick<ServiceSet, "beCandidate" | "inherit" | "commit" | "excuseNobody" | "allReady" | "missing">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
+  /** false: what is offered at its path is in another container, and is bound here anew */
+  readonly canLead: (spec: ListenerSpec) => boolean;
   /** how long its services may take to be ready */
   readonly bootMs: number;
   readonly snapshot: () => Snapshot;
@@ -73,9 +75,11 @@ export class NewGeneration {
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
   async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
-    const { session, log, addressesOf, services } = this.#parts;
+    const { session, log, addressesOf, canLead, services } = this.#parts;
     this.#enter("OFFER", `${session.sockets.length} sockets from generation ${this.#old.generation}`);
-    const { taken, extra, unclaimed, kept } = matchSockets(specs, session.sockets, addressesOf);
+    const here = specs.filter(canLead);
+    const { taken, unclaimed, kept } = matchSockets(here, session.sockets, addressesOf);
+    const extra = specs.filter(({ name }) => !taken.has(name));
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
     for (const text of kept) log.warn(text);

@@ -140,17 +140,17 @@ export class ServerRun {
       snapshot: () => this.store.snapshot,
       subscribe: (sink) => this.store.subscribe(sink),
       prestop: (signal) => this.#shutdown.prestop(signal),
-      ...serviceControl(this.#services, (name) => this.#refusal(name), this.#shutdown.request.hurry),
+      ...serviceControl(this.#services, (name, action) => this.#refusal(name, action), this.#shutdown.request.hurry),
       upgrade: (order, report, signal) => this.#succession.order(order, report, signal),
     };
   }
 
   /** Why this service may not be started or stopped by itself now. */
-  #refusal(name: string): string | undefined {
+  #refusal(name: string, action: "start" | "stop" | "restart"): string | undefined {
     const { phase } = this.store.snapshot;
     if (this.#shutdown.record !== undefined) return "the server is stopping";
     if (phase === "Setup" || phase === "Bootstrap") return "the listeners are not open yet";
-    return this.#services.yielding.refusal(name);
+    return this.#services.yielding.refusal(name, action);
   }
 
   /** Another generation owns what this one had. */

@@ -7,13 +7,13 @@ type ServiceControl = Pick<Control, "startService" | "stopService" | "restartSer
 /** What an operator may do to single services; `refusal`: why not now. `gone` aborts when nobody can wait any longer. */
 export function serviceControl(
   services: ServiceSet,
-  refusal: (name: string) => string | undefined,
+  refusal: (name: string, action: "start" | "stop" | "restart") => string | undefined,
   gone: AbortSignal,
 ): ServiceControl {
   const operate = async (name: string, action: "start" | "stop" | "restart"): Promise<void> => {
     if (services.find(name) === undefined) throw unknownService(name, services);
     const refuse = (): void => {
-      const why = refusal(name);
+      const why = refusal(name, action);
       if (why !== undefined) throw new EntryError("failed", `cannot ${action} "${name}": ${why}`);
     };
     refuse();

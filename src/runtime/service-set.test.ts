@@ -181,6 +181,14 @@ test("ServiceSet waits, as in the old generation, for what is kept stopped, and 
   assert.deepEqual(next.init.alive(), ["queue/0#1"]);
   assert.equal(next.reason("added"), "waiting for db to be ready (stopped by request)");
 
+  const done = { completed: ["added"], running: ["queue"], held: ["db"] };
+  const skipped = added({
+    required: true,
+    type: "oneshot",
+    upgrade: { ...serviceSpec("any").upgrade, onUpgrade: "skip" },
+  });
+  assert.equal(successorOf(done, [db, queue, skipped], clock).problem, undefined);
+
   for (const specs of [
     [db, added({ required: true })],
     [db, added(), serviceSpec("web", { dependsOn: { added: "started" } })],

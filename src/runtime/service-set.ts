@@ -246,7 +246,8 @@ export class ServiceSet {
   /** What is required, and could never start, as long as what it depends on stays stopped. */
   get #stuck(): string | undefined {
     for (const member of this.#members.values()) {
-      const by = member.spec.required && !member.held ? this.#stoppedBelow(member) : undefined;
+      const waits = member.spec.required && !member.held && !isReady(member);
+      const by = waits ? this.#stoppedBelow(member) : undefined;
       if (by !== undefined)
         return `service ${member.spec.name} depends on ${by.spec.name}, which has been stopped by request`;
     }

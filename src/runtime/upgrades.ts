@@ -139,6 +139,7 @@ export class Upgrades {
         init,
         services,
         addressesOf: server.addressesOf,
+        canLead: (spec) => server.sockets.canLead(spec),
         bootMs: plan.upgrade.bootMs,
         snapshot: () => store.snapshot,
         watch: (look) => store.subscribe({ snapshot: look }),

@@ -29,6 +29,8 @@ export class Yielding {
   #mercy = new AbortController();
   /** in favour of a successor that may have it already */
   #active = false;
+  /** the successor knows what has ended, and what an operator has stopped */
+  #told = false;
 
   constructor(parts: YieldingParts) {
     this.#parts = parts;
@@ -39,14 +41,21 @@ export class Yielding {
     return this.#yielded.map(({ spec }) => spec.name);
   }
 
-  /** Why this service may not be started or stopped by itself now: only one generation can have it. */
-  refusal(name: string): string | undefined {
+  /**
+   * Why this may not be done to the service now: the successor has been told what has ended here and what is to stay so, and only one generation
+   * can have what makes room.
+   */
+  refusal(name: string, action: "start" | "stop" | "restart"): string | undefined {
     const member = this.#parts.members.get(name);
     if (member === undefined) return undefined;
+    const part = yieldPart(member.spec);
     // a restarted supervisor knows which have been left, and not that others would have been
-    const left = member.yielded || (this.#active && yieldPart(member.spec) !== "keep");
-    return left
-      ? "it makes room for the new generation of an upgrade that is under way, try again afterwards"
+    if (member.yielded || (this.#active && part !== "keep"))
+      return "it makes room for the new generation of an upgrade that is under way, try again afterwards";
+    const runs = !member.held && member.instances.some(({ fold }) => isUp(fold.state));
+    const changesNothing = action === "restart" && runs && member.spec.type !== "oneshot";
+    return this.#told && !changesNothing
+      ? "an upgrade is under way, and the new generation has been told how it is, try again afterwards"
       : undefined;
   }
 
@@ -61,6 +70,7 @@ export class Yielding {
 
   /** Before a successor is told what has been completed: a oneshot that it is about to run instead is not begun here any more. */
   holdBack(): void {
+    this.#told = true;
     for (const member of this.#parts.members.values()) {
       const states = member.instances.map(({ fold }) => fold.state);
       const due = states.some(({ name }) => name === "Waiting" || name === "Backoff");
@@ -110,6 +120,7 @@ export class Yielding {
    */
   takeBack(): void {
     this.#active = false;
+    this.#told = false;
     const back = this.#yielded;
     if (back.length === 0) return;
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;

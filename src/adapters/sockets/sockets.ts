@@ -1,4 +1,4 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { EntryError } from "../../core/entry-error.js";
@@ -25,6 +25,7 @@ export function createSockets(options: {
     adopt,
     asIs: described,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
+    canLead: ({ address }) => address.kind !== "unix" || address.path.startsWith("@") || existsSync(address.path),
     setMode: ({ spec: { address }, path }) => {
       if (address.kind === "unix" && path !== undefined && !address.path.startsWith("@"))
         chmodSync(path, address.mode & 0o777);

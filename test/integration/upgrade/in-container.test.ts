@@ -758,6 +758,23 @@ test("what an operator has stopped stays so in the new generations, until it is 
   );
 });
 
+test("a unix listener whose path is not there, as in another container, is bound by the new generation", async () => {
+  const config = `
+listeners: { local: { unix: "{{dir}}/web.sock" } }
+services:
+  web: { command: [{{web}}, "1"], listeners: [local] }
+upgrade: { probationSeconds: 0.2, bootSeconds: 10 }
+`;
+  await using stage = await Upgradable.start(config);
+  await stage.server.phase("Running");
+  const path = join(stage.server.dir, "web.sock");
+  rmSync(path);
+  const { code, err } = await stage.upgrade(config);
+  assert.equal(code, 0, err);
+  assert.ok(statSync(path).isSocket());
+  assert.match(stage.server.stderr, /nobody here claims listener .{1,2}local/);
+});
+
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {
   const folder = (mode: string, more = "") => `
 listeners: { local: { unix: "{{dir}}/web.sock", mode: "${mode}" } }
