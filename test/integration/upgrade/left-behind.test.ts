@@ -15,7 +15,7 @@ services:
     listeners: [http]
     readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
 ${fragile ? '  fragile: { command: [/bin/sh, -c, "until [ -e {{dir}}/fatal ]; do sleep 0.02; done; exit 3"], restart: never }' : ""}
-upgrade: { probationSeconds: ${fragile ? 20 : 0.2} }
+upgrade: { probationSeconds: 3 }
 pid_file: "{{dir}}/pid"
 terminationMessagePath: "{{dir}}/last"
 shutdown: { lameDuckSeconds: 0 }
