@@ -158,7 +158,7 @@ export class ServerRun {
     return this.#succession.replaced;
   }
 
-  /** False for a generation that has yet to take over, and for one that had to give back. */
+  /** False for a generation that has yet to take over for good, and for one that had to give back. */
   get owns(): boolean {
     return this.#succession.owns;
   }

@@ -67,7 +67,7 @@ export class Succession {
     return this.#ours?.replacedBy !== undefined;
   }
 
-  /** False for a generation that has yet to take over, and for one that had to give back. */
+  /** False for a generation that has yet to take over for good, and for one that had to give back. */
   get owns(): boolean {
     return this.#ours?.owns ?? true;
   }

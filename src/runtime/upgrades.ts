@@ -159,9 +159,9 @@ export class Upgrades {
     return this.old.busy || draining.length > 0 || this.#new?.settled === false;
   }
 
-  /** Was ever the owner, and has not given that back; a generation that was replaced was. */
+  /** For good, not on probation; a generation that was replaced did. */
   get owns(): boolean {
-    return this.#owns;
+    return this.#owns && this.#new?.settled !== false;
   }
 
   /** Another generation accepts in the place of this one, which ends: it was replaced, or is a successor that has failed. */
@@ -181,7 +181,7 @@ export class Upgrades {
     // a restarted supervisor of a candidate does not know what that one had bound itself, and what it was lent
     if (this.#parts.upgrade.lost !== undefined) return false;
     // one that has committed and is not settled may yet be rolled back: what it took over is the old one's again
-    const ours = !this.#inherited.has(listener) || (this.#owns && this.#new?.settled !== false);
+    const ours = !this.#inherited.has(listener) || this.owns;
     return this.replacedBy === undefined && ours;
   }
 
