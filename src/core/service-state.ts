@@ -25,8 +25,10 @@ export type InstanceState =
   | { readonly name: "Starting"; readonly reason: string }
   | { readonly name: "Ready" }
   | { readonly name: "Stopping"; readonly next: AfterStop; readonly reason: string }
-  /** `skipped`: it did not run in this generation, and counts as completed, as it was in the one before */
-  /** `kept`: it had been stopped by request in the generation before */
+  /**
+   * `skipped`: it did not run in this generation, and counts as completed, as it was in the one before; `kept`: it had been stopped by
+   * request there
+   */
   | {
       readonly name: "Stopped";
       readonly by: "itself" | "request";

@@ -22,10 +22,9 @@ const addressesOf = (address: ListenerAddress): readonly string[] => {
 };
 
 function names(specs: readonly ListenerSpec[], offered: readonly SocketFacts[]) {
-  const { taken, extra, unclaimed, kept } = matchSockets(specs, offered, addressesOf);
+  const { taken, unclaimed, kept } = matchSockets(specs, offered, addressesOf);
   return {
     taken: Object.fromEntries([...taken].map(([name, { name: of }]) => [name, of])),
-    extra: extra.map(({ name }) => name),
     unclaimed: unclaimed.map(({ name }) => name),
     kept,
   };
@@ -36,7 +35,7 @@ test("matchSockets takes the socket at a listener's address whatever it is calle
     [listener("web", tcp("0.0.0.0", 80)), listener("extra", tcp("0.0.0.0", 81))],
     [socket("http", "0.0.0.0:80"), socket("old", "0.0.0.0:82")],
   );
-  assert.deepEqual(found, { taken: { web: "http" }, extra: ["extra"], unclaimed: ["old"], kept: [] });
+  assert.deepEqual(found, { taken: { web: "http" }, unclaimed: ["old"], kept: [] });
 });
 
 test("matchSockets gives each of several sockets at one address to the listener of its name", () => {
@@ -55,7 +54,6 @@ test("matchSockets never takes a socket of another type or twice", () => {
     [socket("dns", "0.0.0.0:53")],
   );
   assert.deepEqual(found.taken, { "dns-tcp": "dns" });
-  assert.deepEqual(found.extra, ["dns", "again"]);
 });
 
 test("matchSockets finds port 0 by name, any host in both families, a host name by how it was written", () => {

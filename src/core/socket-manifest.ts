@@ -15,8 +15,6 @@ export interface SocketFacts {
 export interface Matched<S extends SocketFacts> {
   /** by name of the successor's listener */
   readonly taken: ReadonlyMap<string, S>;
-  /** the successor's listeners that the old generation does not have: to be bound */
-  readonly extra: readonly ListenerSpec[];
   /** what the old generation has and the successor does not want */
   readonly unclaimed: readonly S[];
   /** the successor asks for something that a socket cannot change while it is open, in words */
@@ -60,7 +58,7 @@ export function matchSockets<S extends SocketFacts>(
       `listener "${spec.name}" stays ${socket.reusePort ? "with" : "without"} reusePort: an open socket cannot change it`,
     ];
   });
-  return { taken, extra: specs.filter(({ name }) => !taken.has(name)), unclaimed: [...left], kept };
+  return { taken, unclaimed: [...left], kept };
 }
 
 /**

@@ -38,16 +38,16 @@ export function hasProcess(member: Member): boolean {
   return processesOf(member).some(({ fold }) => !isIdle(fold.state));
 }
 
-/** Stopped by request in the generation before, and not started since. */
-export function isKept({ held, instances }: Member): boolean {
-  return held && instances.every(({ fold: { state } }) => state.name === "Stopped" && state.kept);
-}
-
 /** The same, or it is about to be restarted. */
 export function isGoing(member: Member): boolean {
   const restarts =
     member.spec.type === "long-running" && member.instances.some(({ fold }) => fold.state.name === "Backoff");
   return restarts || hasProcess(member);
+}
+
+/** Stopped by request in the generation before, and not started since. */
+export function isKept({ held, instances }: Member): boolean {
+  return held && instances.every(({ fold: { state } }) => state.name === "Stopped" && state.kept);
 }
 
 /** As soon, and as often, as it can do some good: the address that is in use now will be free. */

@@ -24,7 +24,7 @@ export interface NewParts {
   readonly services: Pick<ServiceSet, "beCandidate" | "inherit" | "commit" | "excuseNobody" | "allReady" | "missing">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
   /** false: what is offered at its path is in another container, and is bound here anew */
-  readonly canLead: (spec: ListenerSpec) => boolean;
+  readonly isReachable: (spec: ListenerSpec) => boolean;
   /** how long its services may take to be ready */
   readonly bootMs: number;
   readonly snapshot: () => Snapshot;
@@ -75,19 +75,19 @@ export class NewGeneration {
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
   async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
-    const { session, log, addressesOf, canLead, services } = this.#parts;
+    const { session, log, addressesOf, isReachable, services } = this.#parts;
     this.#enter("OFFER", `${session.sockets.length} sockets from generation ${this.#old.generation}`);
-    const here = specs.filter(canLead);
+    const here = specs.filter(isReachable);
     const { taken, unclaimed, kept } = matchSockets(here, session.sockets, addressesOf);
-    const extra = specs.filter(({ name }) => !taken.has(name));
+    const bound = specs.filter(({ name }) => !taken.has(name));
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
     for (const text of kept) log.warn(text);
-    this.#crossed = extra.flatMap((spec) => crossing(spec, crossedBy(spec, session.sockets, addressesOf)));
+    this.#crossed = bound.flatMap((spec) => crossing(spec, crossedBy(spec, session.sockets, addressesOf)));
     const names = new Set([...taken.values()].map(({ name }) => name));
     const claimed = await session.claim(
       names,
-      extra.map(({ name }) => name),
+      bound.map(({ name }) => name),
     );
     if (!claimed.ok) return failure(claimed.end);
     const problem = services.inherit(readServicesLeft(claimed.value));
@@ -96,7 +96,7 @@ export class NewGeneration {
       return failure(await session.ended);
     }
     this.#sockets = taken.size;
-    this.#enter("CLAIM", `${taken.size} taken, ${extra.length} to be bound`);
+    this.#enter("CLAIM", `${taken.size} taken, ${bound.length} to be bound`);
     this.#enter("PREPARING", "services start");
     this.#readyBy = this.#late();
     return new Map([...taken].map(([name, { fd }]) => [name, fd]));

@@ -196,8 +196,8 @@ export interface Sockets {
    * @throws EntryError os, with the reason
    */
   bindPrivate(listener: BoundListener): BoundListener;
-  /** A unix socket's path that is not there is in another container: what is bound at it cannot be reached here. True for all others. */
-  canLead(spec: ListenerSpec): boolean;
+  /** False for a unix socket whose path is not there: what is bound at it is in another container. */
+  isReachable(spec: ListenerSpec): boolean;
   /** Gives the path of a unix socket the mode of its spec; nothing for others. @throws Error EPERM: it is another user's */
   setMode(listener: BoundListener): void;
   /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */

@@ -570,7 +570,7 @@ test("openListeners does not wait for the tries of one listener when another can
     adopt: (spec, fd) => ({ spec, fd }),
     asIs: (spec, fd) => ({ spec, fd }),
     bindPrivate: (listener) => listener,
-    canLead: () => true,
+    isReachable: () => true,
     setMode() {},
     remove() {},
     close() {},

@@ -139,7 +139,7 @@ export class Upgrades {
         init,
         services,
         addressesOf: server.addressesOf,
-        canLead: (spec) => server.sockets.canLead(spec),
+        isReachable: (spec) => server.sockets.isReachable(spec),
         bootMs: plan.upgrade.bootMs,
         snapshot: () => store.snapshot,
         watch: (look) => store.subscribe({ snapshot: look }),

@@ -124,7 +124,7 @@ export class FakeServer {
         asIs: (spec, fd) => ({ spec, fd }),
         bindPrivate: (listener) => ({ ...listener, standsFor: listener }),
         setMode() {},
-        canLead: () => true,
+        isReachable: () => true,
         remove() {},
         close() {},
       },

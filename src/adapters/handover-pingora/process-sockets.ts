@@ -1,11 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { processStat } from "../native/process-stat.js";
 
 /** Whether the process runs; one that waits to be reaped does not. */
 export function isRunning(pid: number): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // the name in parentheses may contain anything
-    return !/^[ZXx]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+    return !/^[ZXx]/.test(processStat(pid)[0] ?? "");
   } catch {
     return false;
   }

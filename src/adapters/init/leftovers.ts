@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { processStat } from "../native/process-stat.js";
 
 /** A process as /proc tells. */
 interface Found {
@@ -81,9 +82,7 @@ async function walk(): Promise<ReadonlyMap<number, Found>> {
 /** Undefined: it is gone, or dead and only waits to be reaped. */
 function read(pid: number): Found | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // "pid (name) state ppid pgrp session ...", and a name may contain anything
-    const [state = "", parent, group, session] = text.slice(text.lastIndexOf(")") + 2).split(" ", 4);
+    const [state = "", parent, group, session] = processStat(pid);
     if (state === "Z" || state === "X") return undefined;
     return { pid, parent: Number(parent), group: Number(group), session: Number(session) };
   } catch {

@@ -1,6 +1,7 @@
 import { fstatSync, readdirSync, readFileSync } from "node:fs";
 import type { ListenerAddress } from "../../core/plan.js";
 import type { BoundListener } from "../../runtime/ports.js";
+import { processStat } from "../native/process-stat.js";
 import { processTree } from "../native/process-tree.js";
 import { hasDescriptor } from "./holder.js";
 
@@ -39,12 +40,7 @@ function isOf(pid: number, id: string, init: number | undefined): boolean {
 
 /** Orphans are their init's. @throws Error when one of them is gone */
 function descendsFrom(pid: number, init: number): boolean {
-  for (let ancestor = pid; ancestor > 0; ancestor = parentOf(ancestor)) if (ancestor === init) return true;
+  for (let ancestor = pid; ancestor > 0; ancestor = Number(processStat(ancestor)[1]))
+    if (ancestor === init) return true;
   return false;
-}
-
-function parentOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-  // "pid (name) state ppid ...", and a name may contain anything
-  return Number(text.slice(text.lastIndexOf(")") + 2).split(" ", 2)[1]);
 }

@@ -25,7 +25,7 @@ export function createSockets(options: {
     adopt,
     asIs: described,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
-    canLead: ({ address }) => address.kind !== "unix" || address.path.startsWith("@") || existsSync(address.path),
+    isReachable: ({ address }) => address.kind !== "unix" || address.path.startsWith("@") || existsSync(address.path),
     setMode: ({ spec: { address }, path }) => {
       if (address.kind === "unix" && path !== undefined && !address.path.startsWith("@"))
         chmodSync(path, address.mode & 0o777);

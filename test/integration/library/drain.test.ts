@@ -219,6 +219,22 @@ test("drainable serves HTTP/2 streams to their end after GOAWAY, and those that 
   assert.ok(seconds < 2);
 });
 
+test("drainable waits for no HTTP/2 client that answers no PING", async () => {
+  const server = createHttp2Server(() => {});
+  const drain = drainable(server);
+  server.listen(0, "127.0.0.1");
+  const opened = once(server, "session");
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  cleanups.push(() => socket.destroy());
+  // the preface and empty SETTINGS; after that it only listens
+  socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0", "latin1");
+  socket.resume();
+  await opened;
+  const { drained, cut } = await drain({ windowMs: 5_000 });
+  assert.deepEqual([drained, cut], [1, 0]);
+});
+
 test("drainable cuts an HTTP/2 session whose streams do not end", async () => {
   const server = createHttp2Server(() => {});
   const drain = drainable(server);
