@@ -6,11 +6,11 @@ import type { ServiceView } from "../core/snapshot.js";
 import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
+import { inheritServices, servicesLeft, unfinishedOneshot } from "./inheritance.js";
 import { Instance, type InstanceRecord } from "./instance.js";
 import {
   fulfils,
   hasProcess,
-  isGoing,
   isHopeless,
   isKept,
   isReady,
@@ -186,19 +186,12 @@ export class ServiceSet {
 
   /** What a successor has to know of them. */
   get left(): ServicesLeft {
-    const members = [...this.#members.values()];
-    const names = (members: readonly Member[]) => members.map(({ spec }) => spec.name);
-    return {
-      completed: names(members.filter((member) => member.spec.type === "oneshot" && isReady(member))),
-      running: names(members.filter(isGoing)),
-      held: names(members.filter(({ held, yielded }) => held && !yielded)),
-    };
+    return servicesLeft(this.#members);
   }
 
   /** A oneshot that a successor might skip, and is not done with. */
   get unfinished(): string | undefined {
-    const skips = ({ spec }: Member) => upgradePart(spec) === "skipped";
-    return [...this.#members.values()].find((member) => skips(member) && hasProcess(member))?.spec.name;
+    return unfinishedOneshot(this.#members);
   }
 
   /**
@@ -217,52 +210,11 @@ export class ServiceSet {
     this.#parts.changed();
   }
 
-  /**
-   * As a successor, before anything starts: what the old generation has completed is skipped, if it may be, and what was stopped by request there
-   * stays so. Undefined: it does not tell, and is taken to have completed all. @returns why this generation must not go on
-   */
+  /** @returns why this generation must not go on */
   inherit(left: ServicesLeft | undefined): string | undefined {
-    for (const member of this.#members.values()) {
-      const { name } = member.spec;
-      member.goesOn = left?.running.includes(name) ?? false;
-      if (left?.held.includes(name)) {
-        member.held = true;
-        member.excused = false;
-        for (const instance of member.instances) instance.keepStopped(left.completed.includes(name));
-        continue;
-      }
-      if (upgradePart(member.spec) !== "skipped") continue;
-      if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
-      if (left === undefined)
-        this.#parts.log.warn(
-          `${name} is skipped (onUpgrade: skip): the old generation does not tell whether it has completed it`,
-        );
-      if (left?.completed.includes(name) ?? true) for (const instance of member.instances) instance.skip();
-    }
+    const problem = inheritServices(this.#members, left, this.#parts.log);
     this.#parts.changed();
-    return this.#stuck;
-  }
-
-  /** What is required, and could never start, as long as what it depends on stays stopped. */
-  get #stuck(): string | undefined {
-    for (const member of this.#members.values()) {
-      const waits = member.spec.required && !member.held && !isReady(member);
-      const by = waits ? this.#stoppedBelow(member) : undefined;
-      if (by !== undefined)
-        return `service ${member.spec.name} depends on ${by.spec.name}, which has been stopped by request`;
-    }
-    return undefined;
-  }
-
-  #stoppedBelow({ spec, goesOn }: Member): Member | undefined {
-    for (const [name, condition] of Object.entries(spec.dependsOn)) {
-      const dependency = this.#members.get(name);
-      if (dependency === undefined || fulfils(dependency, condition)) continue;
-      if (dependency.held && goesOn) continue;
-      const by = dependency.held ? dependency : this.#stoppedBelow(dependency);
-      if (by !== undefined) return by;
-    }
-    return undefined;
+    return problem;
   }
 
   /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */

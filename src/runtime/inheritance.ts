@@ -1,0 +1,73 @@
+import type { ServicesLeft } from "../core/services-left.js";
+import { upgradePart } from "../core/upgrade-part.js";
+import { fulfils, hasProcess, isGoing, isReady, type Member } from "./member.js";
+import type { Log } from "./ports.js";
+
+/** The services of a generation, by name. */
+type Members = ReadonlyMap<string, Member>;
+
+/** What a successor has to know of them. */
+export function servicesLeft(members: Members): ServicesLeft {
+  const namesOf = (which: (member: Member) => boolean) =>
+    [...members.values()].filter(which).map(({ spec }) => spec.name);
+  return {
+    completed: namesOf((member) => member.spec.type === "oneshot" && isReady(member)),
+    running: namesOf(isGoing),
+    held: namesOf(({ held, yielded }) => held && !yielded),
+  };
+}
+
+/** A oneshot that a successor might skip, and is not done with. */
+export function unfinishedOneshot(members: Members): string | undefined {
+  const skips = ({ spec }: Member) => upgradePart(spec) === "skipped";
+  return [...members.values()].find((member) => skips(member) && hasProcess(member))?.spec.name;
+}
+
+/**
+ * As a successor, before anything starts: what the old generation has completed is skipped, if it may be, and what was stopped by request there
+ * stays so. Undefined: it does not tell, and is taken to have completed all. @returns why this generation must not go on
+ */
+export function inheritServices(
+  members: Members,
+  left: ServicesLeft | undefined,
+  log: Pick<Log, "warn">,
+): string | undefined {
+  for (const member of members.values()) {
+    const { name } = member.spec;
+    member.goesOn = left?.running.includes(name) ?? false;
+    if (left?.held.includes(name)) {
+      member.held = true;
+      member.excused = false;
+      for (const instance of member.instances) instance.keepStopped(left.completed.includes(name));
+      continue;
+    }
+    if (upgradePart(member.spec) !== "skipped") continue;
+    if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
+    if (left === undefined)
+      log.warn(`${name} is skipped (onUpgrade: skip): the old generation does not tell whether it has completed it`);
+    if (left?.completed.includes(name) ?? true) for (const instance of member.instances) instance.skip();
+  }
+  return stuck(members);
+}
+
+/** What is required, and could never start, as long as what it depends on stays stopped. */
+function stuck(members: Members): string | undefined {
+  for (const member of members.values()) {
+    const waits = member.spec.required && !member.held && !isReady(member);
+    const by = waits ? stoppedBelow(member, members) : undefined;
+    if (by !== undefined)
+      return `service ${member.spec.name} depends on ${by.spec.name}, which has been stopped by request`;
+  }
+  return undefined;
+}
+
+function stoppedBelow({ spec, goesOn }: Member, members: Members): Member | undefined {
+  for (const [name, condition] of Object.entries(spec.dependsOn)) {
+    const dependency = members.get(name);
+    if (dependency === undefined || fulfils(dependency, condition)) continue;
+    if (dependency.held && goesOn) continue;
+    const by = dependency.held ? dependency : stoppedBelow(dependency, members);
+    if (by !== undefined) return by;
+  }
+  return undefined;
+}
