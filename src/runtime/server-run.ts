@@ -150,6 +150,8 @@ export class ServerRun {
     const { phase } = this.store.snapshot;
     if (this.#shutdown.record !== undefined) return "the server is stopping";
     if (phase === "Setup" || phase === "Bootstrap") return "the listeners are not open yet";
+    // what it asks for would count against the new generation
+    if (!this.owns) return "this generation is on probation, try again afterwards";
     return this.#services.yielding.refusal(name, action);
   }
 

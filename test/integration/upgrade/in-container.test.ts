@@ -381,6 +381,18 @@ test("a new generation that alone is told to stop leaves the old one serving, an
   assert.equal(await ask(stage.port), 1);
 });
 
+test("a service is not restarted by request while its generation is on probation, which is not ended by that", async () => {
+  await using stage = await Upgradable.start(generation(1).replace("probationSeconds: 0.5", "probationSeconds: 2"));
+  await stage.server.phase("Running");
+  const upgrade = stage.upgrade(generation(2));
+  await stage.step("new", "PROBATION");
+  const { code, err } = await stage.cli("restart", "web");
+  assert.equal(code, 1);
+  assert.match(err, /cannot restart "web": this generation is on probation, try again afterwards/);
+  assert.equal((await upgrade).code, 0);
+  assert.equal((await stage.cli("restart", "web")).code, 0);
+});
+
 test("a new generation that ends by itself in the probation says why", async () => {
   await using stage = await Upgradable.start(watched);
   await stage.server.phase("Running");
