@@ -21,7 +21,7 @@ struct attributes {
 
 void give_way(void)
 {
-    struct attributes attributes;
+    struct attributes attributes = {0};
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0 || attributes.policy != NORMAL)
         return;
     attributes.runtime = TURN_NS;
