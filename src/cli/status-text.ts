@@ -6,9 +6,10 @@ import type {
   ShutdownView,
   Snapshot,
 } from "../core/snapshot.js";
+import { type Colour, paint } from "../core/terminal-colour.js";
 import { readiness } from "../core/views.js";
 import { durationText } from "./duration-text.js";
-import { type Cell, type Colour, cutPainted, paint, table } from "./paint.js";
+import { type Cell, cutPainted, table } from "./paint.js";
 
 export interface StatusLook {
   /** wall clock, milliseconds: what durations end at */

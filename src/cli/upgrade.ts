@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
 import { type ControlClient, controlClient } from "../adapters/control-client/control-client.js";
 import { controlPath } from "../adapters/control-client/control-path.js";
-import { EntryError, exitCodes } from "../core/entry-error.js";
+import { EntryError } from "../core/entry-error.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
+import { outcomeWords, progressWords, type UpgradeWords, upgradeExit } from "../core/upgrade-words.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
 import { interrupted } from "./interrupted.js";
-import { paint } from "./paint.js";
 
 const usage = `usage: pingora-entry upgrade [--path DIR] [--conf FILE]... [--wait] [--json]
 
@@ -28,12 +28,6 @@ Exit code: 0 replaced; 1 rolled back, with the reason; 75 busy, try later;
 64 wrong usage; 69 no instance answers.
 `;
 
-const codes = {
-  completed: exitCodes.ok.code,
-  "rolled-back": exitCodes.failed.code,
-  busy: exitCodes.tryLater.code,
-} as const;
-
 export const upgradeCommand: Command = {
   name: "upgrade",
   summary: "replace the running generation with nobody refused",
@@ -45,6 +39,7 @@ export const upgradeCommand: Command = {
       wait: { type: "boolean" },
       json: { type: "boolean" },
       socket: { type: "string" },
+      asked: { type: "string" },
     });
     if (words[0] !== undefined)
       throw new EntryError(
@@ -58,8 +53,9 @@ export const upgradeCommand: Command = {
     };
     const client = controlClient(controlPath(values.socket, io.env));
     const show = values.json === true ? jsonLines(io) : textLines(io);
-    const began = Date.now();
-    let asked = await ask(client, order, show, io);
+    const before = readAsked(values.asked);
+    const began = before?.began ?? Date.now();
+    let asked: Asked = before ?? (await ask(client, order, show, io));
     // the generation that it waited for is gone, and nothing was tried: whoever answers there now is asked, and waited for
     while (order.wait && !io.signal.aborted && untried(asked)) {
       const why = asked.outcome?.reason ?? "who was asked is gone";
@@ -88,6 +84,12 @@ interface Asked {
   readonly attempt?: string | undefined;
   /** undefined: the connection broke */
   readonly outcome?: UpgradeOutcome;
+}
+
+/** `--asked=BEGAN:ATTEMPT`: the native command (upgrade.c) has sent the order, and the connection broke. */
+function readAsked(text = ""): (Asked & { readonly began: number }) | undefined {
+  const [, began, attempt] = /^(\d+):(.*)$/.exec(text) ?? [];
+  return began === undefined ? undefined : { began: Number(began), attempt: attempt === "" ? undefined : attempt };
 }
 
 async function ask(client: ControlClient, order: UpgradeOrder, show: Show, io: Io): Promise<Asked> {
@@ -122,7 +124,7 @@ interface Show {
 
 function ended(outcome: UpgradeOutcome, show: Show): number {
   show.outcome(outcome);
-  return codes[outcome.result];
+  return upgradeExit[outcome.result];
 }
 
 /** The supervisor that reported was replaced or died; who serves now knows how it ended. */
@@ -152,24 +154,12 @@ function jsonLines(io: Io): Show {
 }
 
 function textLines(io: Io): Show {
+  const say = ({ out, err }: UpgradeWords): void => {
+    if (err !== "") io.err(err);
+    if (out !== "") io.out(out);
+  };
   return {
-    progress: ({ step, text }) => io.out(`${paint(step.padEnd(10), "dim", io.colour)} ${text}\n`),
-    outcome({ result, reason, seconds, generation, stopping, warnings }) {
-      for (const warning of warnings) io.err(`pingora-entry: warning: ${warning}\n`);
-      const took = `after ${seconds.toFixed(1)} s`;
-      if (result === "completed")
-        io.out(
-          stopping
-            ? `replaced ${took}: generation ${generation} has the sockets, and ends, too: the server is being stopped\n`
-            : `${paint("replaced", "green", io.colour)} ${took}: generation ${generation} serves\n`,
-        );
-      else if (result === "busy") io.err(`pingora-entry: cannot upgrade now: ${reason}\n`);
-      else {
-        const now = stopping
-          ? `generation ${generation} has the sockets, and is stopping`
-          : `generation ${generation} serves on`;
-        io.err(`pingora-entry: rolled back ${took}: ${reason}; ${now}\n`);
-      }
-    },
+    progress: (progress) => say(progressWords(progress, io.colour)),
+    outcome: (outcome) => say(outcomeWords(outcome, io.colour)),
   };
 }

@@ -1,5 +1,6 @@
 // The cases: whom it hits, how, and when. Pure.
-//   topology  one: two supervisors under one init      two: two containers (PID namespaces) that share the upgrade directory
+//   topology  one: two supervisors under one init      adopt: the same, with a program that knows nothing of inherited sockets
+//             two: two containers (PID namespaces) that share the upgrade directory
 //   role      supervisor | service | init              side: old | new
 //   how       kill: SIGKILL     pause: SIGSTOP, SIGCONT after 10 s     stop: SIGSTOP for ever
 //   step      of the protocol, or a number: milliseconds after the upgrade began
@@ -17,6 +18,7 @@ export const steps = [
   "FINALIZE",
   "DRAINED",
 ];
+export const topologies = ["one", "adopt", "two"];
 const hows = ["kill", "pause", "stop"];
 const sides = ["old", "new"];
 
@@ -29,7 +31,7 @@ export function exists({ topology, role, side, how, step }) {
   // told by nobody: in one breath with LEASE and CLAIM
   if (step === "HELLO" || step === "STATE") return false;
   // one init for both: it is the container, and its death is the container's end
-  if (topology === "one" && role === "init") return side === "old" && how !== "kill";
+  if (topology !== "two" && role === "init") return side === "old" && how !== "kill";
   // the new services are started by PREPARING
   if (role === "service" && side === "new" && typeof step !== "number") return number >= steps.indexOf("PREPARING");
   return true;
@@ -62,11 +64,11 @@ export function excuses({ topology, role, side, how, step }, upgraded, ownedByNe
 }
 
 /** A stopped init can start nobody: this one has to be woken before the next upgrade. */
-export const wakesBeforeNext = ({ topology, role, how }) => topology === "one" && role === "init" && how === "stop";
+export const wakesBeforeNext = ({ topology, role, how }) => topology !== "two" && role === "init" && how === "stop";
 
 export function whole() {
   const found = [];
-  for (const topology of ["one", "two"])
+  for (const topology of topologies)
     for (const step of steps)
       for (const role of ["supervisor", "service", "init"])
         for (const side of sides) for (const how of hows) found.push({ topology, role, side, how, step });
@@ -83,6 +85,8 @@ const inShort = new Set([
   "one kill old service PREPARING",
   "one stop new service READY",
   "one pause old init PREPARING",
+  "adopt kill old supervisor COMMIT",
+  "adopt kill new supervisor FINALIZE",
   "two kill old init COMMIT",
   "two kill new init COMMIT",
   "two kill new init FINALIZE",
@@ -104,7 +108,7 @@ export function random(count, seed, durationMs) {
   const found = [];
   while (found.length < count) {
     const one = {
-      topology: ["one", "two"][below(2)],
+      topology: topologies[below(topologies.length)],
       role: ["supervisor", "service", "init"][below(3)],
       side: sides[below(2)],
       how: hows[below(3)],

@@ -9,9 +9,11 @@ import { createWriteStream, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ask, childrenOf, nowMs, until } from "../bench/bench.mjs";
 import { configuration, controlSocket, upgradeCommand } from "../bench/upgrade/entry.mjs";
-import { description as plain } from "../bench/upgrade/ours-node.mjs";
+import { description as node } from "../bench/upgrade/ours-node.mjs";
+import { description as python, contender as pythonContender } from "../bench/upgrade/ours-python.mjs";
 import { alive, untilAnswers } from "../bench/upgrade/processes.mjs";
 import { releaseOf } from "../bench/upgrade/releases.mjs";
+import { topologies } from "./matrix.mjs";
 import { below, generationIn } from "./proc.mjs";
 import { followSteps } from "./steps.mjs";
 
@@ -20,7 +22,7 @@ const pauseMs = 400;
 
 /** A service that stands still is found by who asks it; without a probe nobody can know. */
 const httpGet = { path: "/plain", listener: "http" };
-const description = {
+const patient = (plain) => ({
   ...plain,
   // longer than anybody stands still: what is told to end must have time when the init goes on
   drainSeconds: 15,
@@ -33,14 +35,15 @@ const description = {
     readinessProbe: { httpGet, periodSeconds: 0.2, timeoutSeconds: 1 },
     livenessProbe: { httpGet, periodSeconds: 0.5, timeoutSeconds: 2, failureThreshold: 2 },
   }),
-};
+});
+const descriptionOf = (place) => patient(place.topology === "adopt" ? python(place) : node);
 
 const ready = async (place) => (await ask({ socketPath: controlSocket(place), path: "/readyz" })) === 200;
 const isSupervisor = ({ env }) => env.some((each) => each.startsWith("PINGORA_ENTRY_CHANNEL="));
 
 /** One pingora-entry with its init: its own process, or a container of its own. */
 function launch(place, generation, { pause, contained, tell, side }) {
-  const conf = configuration(place, description, generation);
+  const conf = configuration(place, descriptionOf(place), generation);
   const order = contained && side === "new" ? ["-u"] : [];
   const program = join(releaseOf(generation), "pingora-entry");
   const command = [...(contained ? container : []), program, "run", ...order, "-c", conf];
@@ -108,9 +111,12 @@ function sides(instances, owner) {
 
 export const product = {
   topologies: () =>
-    spawnSync(container[0], [...container.slice(1), "true"], { stdio: "ignore" }).status === 0
-      ? ["one", "two"]
-      : ["one"],
+    topologies.filter((topology) => {
+      if (topology === "adopt") return pythonContender.missing() === undefined;
+      return (
+        topology === "one" || spawnSync(container[0], [...container.slice(1), "true"], { stdio: "ignore" }).status === 0
+      );
+    }),
   async start(place, one) {
     const listeners = new Set();
     const tell = (told) => {
@@ -129,7 +135,7 @@ export const product = {
     await untilAnswers("the service", place.port);
 
     async function under(generation, timeoutMs) {
-      const conf = configuration(place, description, generation);
+      const conf = configuration(place, descriptionOf(place), generation);
       const command = upgradeCommand({ conf, socket: controlSocket(place), path: releaseOf(generation) });
       const result = await call(command, timeoutMs);
       if (result.code === 0) generationOfOwner = generation;

@@ -48,6 +48,7 @@ export const endpoints: readonly Endpoint[] = [
     where: "control",
     says: "replaces this generation; JSON lines until it is known who serves",
   },
+  { path: "/v1/upgrade/terminal", methods: ["POST"], where: "control", says: "as /v1/upgrade, in the command's words" },
 ];
 
 /** The list as text, for whoever asked for something that does not exist. */

@@ -18,6 +18,7 @@
 #include "service_link.h"
 #include "slip.h"
 #include "supervise.h"
+#include "upgrade.h"
 #include "version.h"
 #include "wrap.h"
 
@@ -132,12 +133,26 @@ static int version(char *const rest[], char *const environment[])
     return print("pingora-entry " PINGORA_ENTRY_VERSION "\n");
 }
 
+/* `rest` stands behind a word that nobody needs any more. */
+static int upgrade_or_node(char *rest[], char *const environment[])
+{
+    static char asked[UPGRADE_ASKED_SIZE];
+    int code = upgrade(rest, environment, asked);
+    if (code != UPGRADE_NEEDS_NODE)
+        return code;
+    if (asked[0] != '\0')
+        *--rest = asked;
+    return become_node("upgrade", rest, environment);
+}
+
 static int subcommand(const char *name, char *rest[], char *const environment[])
 {
     if (request_is_for(name)) {
         early_set_mask(early_given_mask());
         return request(name, rest, environment);
     }
+    if (strcmp(name, "upgrade") == 0)
+        return upgrade_or_node(rest, environment);
     if (strcmp(name, "help") == 0 && rest[0] == NULL)
         return help(NULL, environment);
     if (strcmp(name, "version") == 0)

@@ -2,17 +2,14 @@
 #include "request.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "exchange.h"
 #include "execute.h"
-#include "http.h"
 #include "number.h"
 #include "print.h"
 #include "say.h"
@@ -23,14 +20,12 @@ struct asked {
     const char *name;
     const char *method;
     const char *path;
-    const char *socket;
     int64_t timeout_ms; /* INT64_MAX: for ever */
-    int64_t deadline;
     const char *help;
     const char *chosen; /* the option that says what to ask for */
     int tries;          /* how often to ask when the connection breaks off */
     int output_code;    /* why no more of the answer's body is printed; 0 while it is */
-    const char *problem;
+    struct exchange exchange;
 };
 
 #define SOCKET_HELP                                                                  \
@@ -130,7 +125,7 @@ static int read_arguments(struct asked *asked, char *const arguments[])
                 return EXIT_WRONG_USAGE;
             }
             if (socket)
-                asked->socket = value;
+                asked->exchange.socket = value;
         } else if (health && strcmp(argument, "--live") == 0) {
             if (!choose(asked, "--live", "/livez"))
                 return EXIT_WRONG_USAGE;
@@ -148,156 +143,60 @@ static int read_arguments(struct asked *asked, char *const arguments[])
     return -1;
 }
 
-/* Waits until the descriptor can be read or written; false when that takes too long. */
-static bool is_ready(const struct asked *asked, int fd, short events)
+static void print_body(const char *bytes, size_t length, void *context)
 {
-    for (;;) {
-        int64_t left = asked->deadline == INT64_MAX ? -1 : asked->deadline - number_now();
-        struct pollfd look = {.fd = fd, .events = events};
-        if (left < 0 && asked->deadline != INT64_MAX)
-            left = 0;
-        int count = poll(&look, 1, left > 3600000 ? 3600000 : (int)left);
-        if (count > 0)
-            return true;
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count == 0 && (asked->deadline == INT64_MAX || number_now() < asked->deadline))
-            continue;
-        return false;
-    }
+    struct asked *asked = context;
+    if (asked->exchange.stopped)
+        return;
+    enum exchange_end end = exchange_print(&asked->exchange, STDOUT_FILENO, bytes, length);
+    if (end == EXCHANGE_LATE)
+        say("%s: nobody has read the output within %lld ms", asked->name, (long long)asked->timeout_ms);
+    asked->output_code = end == EXCHANGE_OVER ? 0 : end == EXCHANGE_LATE ? EXIT_NO_ANSWER : print_failed();
+    asked->exchange.stopped = end != EXCHANGE_OVER;
 }
 
-static bool wait_for(const struct asked *asked, int fd, short events)
-{
-    if (is_ready(asked, fd, events))
-        return true;
-    say("%s: no answer on %s within %lld ms", asked->name, asked->socket, (long long)asked->timeout_ms);
-    return false;
-}
-
-static int open_connection(const struct asked *asked)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(asked->socket) >= sizeof address.sun_path) {
-        say("%s: the path of the control socket is longer than %zu bytes: %s", asked->name, sizeof address.sun_path - 1, asked->socket);
-        return -1;
-    }
-    strcpy(address.sun_path, asked->socket);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    for (;;) {
-        if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-            return fd;
-        /* EAGAIN: its queue is full, and no poll tells when it is not */
-        if (fd < 0 || errno != EAGAIN || number_now() >= asked->deadline)
-            break;
-        poll(NULL, 0, 10);
-    }
-    say("%s: cannot connect to %s: %s%s", asked->name, asked->socket, strerror(errno),
-        errno == ENOENT || errno == ECONNREFUSED ? "; is pingora-entry running, with this control socket?" : "");
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-/* No exit code: the connection broke off, and asked->problem says why. */
+/* No exit code: the connection broke off. */
 enum { BROKE_OFF = -1 };
 
-/* After a read or write that has failed: 0 when it is to be tried again. */
-static int after_failure(struct asked *asked, int fd, short events)
-{
-    if (errno == EINTR)
-        return 0;
-    if (errno == EAGAIN)
-        return wait_for(asked, fd, events) ? 0 : EXIT_NO_ANSWER;
-    asked->problem = strerror(errno);
-    return BROKE_OFF;
-}
-
-static int send_request(struct asked *asked, int fd)
+static int ask(struct asked *asked)
 {
     char text[256];
     int length = snprintf(text, sizeof text,
                           "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: pingora-entry\r\nAccept: text/plain\r\n%sConnection: close\r\n\r\n",
                           asked->method, asked->path, strcmp(asked->method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
-    int sent = 0, code = 0;
-    while (sent < length && code == 0) {
-        ssize_t part = send(fd, text + sent, (size_t)(length - sent), MSG_NOSIGNAL);
-        if (part > 0)
-            sent += (int)part;
-        else
-            code = after_failure(asked, fd, POLLOUT);
-    }
-    return code;
-}
-
-/* A pipe that polls as writable takes this much without blocking (PIPE_BUF, pipe(7)). */
-enum { PIECE = 4096 };
-
-static void print_body(const char *bytes, size_t length, void *context)
-{
-    struct asked *asked = context;
-    while (length > 0 && asked->output_code == 0) {
-        if (!is_ready(asked, STDOUT_FILENO, POLLOUT)) {
-            say("%s: nobody has read the output within %lld ms", asked->name, (long long)asked->timeout_ms);
-            asked->output_code = EXIT_NO_ANSWER;
-            return;
-        }
-        ssize_t written = write(STDOUT_FILENO, bytes, length < PIECE ? length : PIECE);
-        if (written < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (written <= 0) {
-            asked->output_code = print_failed();
-            return;
-        }
-        bytes += written;
-        length -= (size_t)written;
-    }
-}
-
-static int read_answer(struct asked *asked, int fd)
-{
-    struct http http;
-    char bytes[4096];
-    http_begin(&http, print_body, asked);
-    while (http.state != HTTP_DONE && http.state != HTTP_BROKEN) {
-        ssize_t length = read(fd, bytes, sizeof bytes);
-        if (length > 0) {
-            http_feed(&http, bytes, (size_t)length);
-            if (asked->output_code != 0)
-                return asked->output_code;
-        } else if (length < 0) {
-            int code = after_failure(asked, fd, POLLIN);
-            if (code != 0)
-                return code;
-        } else if (!http_end(&http)) {
-            asked->problem = "the answer is incomplete";
-            return BROKE_OFF;
-        }
-    }
-    if (http.state == HTTP_BROKEN) {
-        say("%s: the answer on %s is not HTTP", asked->name, asked->socket);
+    const char *socket = asked->exchange.socket;
+    switch (exchange(&asked->exchange, text, (size_t)length, print_body, asked)) {
+    case EXCHANGE_OVER:
+        return asked->exchange.http.status / 100 == 2 ? 0 : EXIT_REFUSED;
+    case EXCHANGE_STOPPED:
+        return asked->output_code;
+    case EXCHANGE_BROKE_OFF:
+        return BROKE_OFF;
+    case EXCHANGE_PATH_TOO_LONG:
+        say("%s: the path of the control socket is longer than %zu bytes: %s", asked->name, exchange_longest_path(), socket);
+        return EXIT_NO_ANSWER;
+    case EXCHANGE_NO_CONNECTION:
+        say("%s: cannot connect to %s: %s%s", asked->name, socket, strerror(errno),
+            errno == ENOENT || errno == ECONNREFUSED ? "; is pingora-entry running, with this control socket?" : "");
+        return EXIT_NO_ANSWER;
+    case EXCHANGE_NOT_HTTP:
+        say("%s: the answer on %s is not HTTP", asked->name, socket);
+        return EXIT_NO_ANSWER;
+    default:
+        say("%s: no answer on %s within %lld ms", asked->name, socket, (long long)asked->timeout_ms);
         return EXIT_NO_ANSWER;
     }
-    return http.status / 100 == 2 ? 0 : EXIT_REFUSED;
 }
 
-static int ask(struct asked *asked)
+const char *request_socket(char *const environment[])
 {
-    int fd = open_connection(asked);
-    if (fd < 0)
-        return EXIT_NO_ANSWER;
-    int code = send_request(asked, fd);
-    if (code == 0)
-        code = read_answer(asked, fd);
-    close(fd);
-    return code;
+    const char *named = execute_variable(environment, "PINGORA_ENTRY_ADMIN_SOCKET");
+    return named == NULL || named[0] == '\0' ? default_socket : named;
 }
 
 int request(const char *subcommand, char *const arguments[], char *const environment[])
 {
-    struct asked asked = {.socket = execute_variable(environment, "PINGORA_ENTRY_ADMIN_SOCKET")};
-    if (asked.socket == NULL || asked.socket[0] == '\0')
-        asked.socket = default_socket;
+    struct asked asked = {.exchange = {.socket = request_socket(environment), .interrupt = -1}};
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {
         if (strcmp(subcommand, subcommands[i].name) != 0)
             continue;
@@ -311,10 +210,10 @@ int request(const char *subcommand, char *const arguments[], char *const environ
     int code = read_arguments(&asked, arguments);
     if (code >= 0)
         return code;
-    asked.deadline = asked.timeout_ms == INT64_MAX ? INT64_MAX : number_now() + asked.timeout_ms;
+    asked.exchange.deadline = asked.timeout_ms == INT64_MAX ? INT64_MAX : number_now() + asked.timeout_ms;
     while ((code = ask(&asked)) == BROKE_OFF) {
-        if (--asked.tries <= 0 || number_now() >= asked.deadline) {
-            say("%s: the connection to %s broke off: %s", asked.name, asked.socket, asked.problem);
+        if (--asked.tries <= 0 || number_now() >= asked.exchange.deadline) {
+            say("%s: the connection to %s broke off: %s", asked.name, asked.exchange.socket, asked.exchange.problem);
             return EXIT_NO_ANSWER;
         }
         poll(NULL, 0, BETWEEN_TRIES_MS);

@@ -8,18 +8,19 @@ import { service } from "./services.mjs";
 const interpreter = () =>
   execFileSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).trim();
 
+export const description = (place) => ({
+  passAs: "adopt",
+  service: (folder, generation) => ({
+    command: [interpreter(), service("web.py"), String(place.port), place.socket, folder],
+    env: { GENERATION: String(generation) },
+    readinessProbe: { log: "^listening" },
+    stop: { graceSeconds: 4 },
+  }),
+});
+
 export const contender = {
   name: "ours-python",
   ours: true,
   missing: () => (onPath("python3") ? undefined : "python3 is not installed"),
-  start: (place) =>
-    startEntry(place, {
-      passAs: "adopt",
-      service: (folder, generation) => ({
-        command: [interpreter(), service("web.py"), String(place.port), place.socket, folder],
-        env: { GENERATION: String(generation) },
-        readinessProbe: { log: "^listening" },
-        stop: { graceSeconds: 4 },
-      }),
-    }),
+  start: (place) => startEntry(place, description(place)),
 };

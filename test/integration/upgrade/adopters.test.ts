@@ -140,10 +140,10 @@ test("a replaced program is drained at once, however the init of the other gener
     await first.phase("Running");
     await using second = startServer(of(2), { env: { PINGORA_ENTRY_UPGRADE: "one" } });
     await second.phase("Running");
-    const figures = () => /"listener":"http",("drained":.*?),"seconds":([\d.]+)/.exec(first.stderr);
-    const [, counts, seconds] = await eventually(figures, { what: "the figures", timeoutMs: 20_000 });
-    assert.equal(counts, '"drained":0,"cut":0,"killed":0', first.stderr);
-    assert.ok(Number(seconds) < 4, first.stderr);
+    // a probe of the other's supervisor may be among the drained: whose it is cannot be seen across inits
+    const seconds = () =>
+      /"listener":"http","drained":[01],"cut":0,"killed":0,"seconds":([\d.]+)/.exec(first.stderr)?.[1];
+    assert.ok(Number(await eventually(seconds, { what: "the figures", timeoutMs: 20_000 })) < 4, first.stderr);
     assert.equal((await stream(Number(port), 1)).by, "2");
   } finally {
     rmSync(directory, { recursive: true, force: true });

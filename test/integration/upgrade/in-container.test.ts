@@ -747,7 +747,7 @@ test("what an operator has stopped stays so in the new generations, until it is 
     Object.fromEntries((await server.status())?.services.map((each) => [each.name, each]) ?? []);
   assert.equal((await services()).queue?.held, true);
   for (const number of [2, 3]) {
-    const { code, err } = await stage.upgrade(config(number));
+    const { code, err } = await stage.upgrade(config(number), "--wait");
     assert.equal(code, 0, err);
     await eventually(async () => (await server.status())?.generation === number, { what: "the new one's answer" });
     const { queue, aside } = await services();
@@ -801,7 +801,7 @@ upgrade: { probationSeconds: 1, bootSeconds: 10 }
   assert.equal((await stage.upgrade(folder("0600"))).code, 0);
   assert.equal(mode(), "600");
   const lost = `  late: { command: [/bin/sh, -c, "sleep 0.3; exit 3"], restart: { policy: never }, upgrade: { strategy: restart } }`;
-  const { code, err } = await stage.upgrade(folder("0640", lost));
+  const { code, err } = await stage.upgrade(folder("0640", lost), "--wait");
   assert.equal(code, 1, err);
   assert.equal(mode(), "600");
 });
