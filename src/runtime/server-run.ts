@@ -183,7 +183,8 @@ export class ServerRun {
   /** Runs to the end and returns the exit code. Never rejects for what a service, a user or the system does. */
   async run(): Promise<number> {
     const { init, log, plan } = this.#parts;
-    init.grace(plan.shutdown.gracePeriodMs - plan.shutdown.reserveMs);
+    // its own last resort, in the middle of the reserve: who kills its services at the deadline has last words
+    init.grace(plan.shutdown.gracePeriodMs - plan.shutdown.reserveMs / 2);
     const unsubscribe = this.store.subscribe({ transition: () => this.#save() } satisfies Sink);
     if (this.#saved === undefined) this.#inbox.post("Begin", "start");
     else await this.#resume(this.#saved);

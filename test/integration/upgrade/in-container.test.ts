@@ -325,6 +325,26 @@ test("pingora-entry upgrade --wait that is interrupted while it waits has begun 
   assert.equal((await first).code, 0);
 });
 
+test("a generation that drains when the other one ends has time for its last report", async () => {
+  const config = (number: number, more = "") =>
+    generation(number, "shutdown: { gracePeriodSeconds: 3, reserveSeconds: 1, lameDuckSeconds: 0 }", "")
+      .replace("{ WEB_LOG", '{ SLOW_MS: "60000", WEB_LOG')
+      .replace("upgrade: {", `${more}\nupgrade: { drainSeconds: 60,`);
+  await using stage = await Upgradable.start(config(1));
+  await stage.server.phase("Running");
+  const slow = ask(stage.port, "/slow");
+  await eventually(() => stage.said().includes("slow 1"), { what: "a request under way" });
+  const wait = `while ! test -e ${stage.server.dir}/over; do sleep 0.1; done; exit 3`;
+  const last = `  last: { command: [/bin/sh, -c, "${wait}"], restart: never }`;
+  const { code, err } = await stage.upgrade(config(2, last));
+  assert.equal(code, 0, err);
+  writeFileSync(join(stage.server.dir, "over"), "");
+  await slow;
+  await stage.server.exited;
+  assert.match(stage.server.stderr, /"listener":"http","drained":0,"cut":1,"killed":1/);
+  assert.doesNotMatch(stage.server.stderr, /has not ended with the primary/);
+});
+
 test("SIGTERM in the middle of an upgrade stops both generations within the grace, with exit code 0", async () => {
   // it takes a while to end in favour of the new generation: as long as that READY lasts
   const slow = `[/bin/sh, -c, "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done"]`;
