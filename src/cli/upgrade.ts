@@ -47,9 +47,9 @@ export const upgradeCommand: Command = {
         `cannot use "${words[0]}": upgrade takes options only; see pingora-entry help upgrade`,
       );
     const order = {
-      conf: (values.conf ?? []).map((file) => resolve(file)),
+      conf: (values.conf ?? []).map((file) => absolute("--conf", file)),
       wait: values.wait === true,
-      ...(values.path === undefined ? {} : { path: resolve(values.path) }),
+      ...(values.path === undefined ? {} : { path: absolute("--path", values.path) }),
     };
     const client = controlClient(controlPath(values.socket, io.env));
     const show = values.json === true ? jsonLines(io) : textLines(io);
@@ -77,6 +77,19 @@ export const upgradeCommand: Command = {
     return ended(await findOutcome(client, { attempt, began }, io), show);
   },
 };
+
+/** @throws EntryError usage: no path, or one that is relative to a directory that is gone */
+function absolute(option: string, path: string): string {
+  if (path === "") throw new EntryError("usage", `option "${option}" needs a value that is not empty`);
+  try {
+    return resolve(path);
+  } catch {
+    throw new EntryError(
+      "usage",
+      `cannot use "${path}" for ${option}: the working directory is gone; give an absolute path`,
+    );
+  }
+}
 
 /** What one supervisor had to say of an order. */
 interface Asked {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -34,6 +34,14 @@ test("successorCommand takes the program, and the Node beside it, from another r
   assert.deepEqual([found.argv[0], found.argv[2]], ["/usr/bin/node", join(path, "pingora-entry.cjs")]);
   writeFileSync(join(path, "node"), "");
   assert.equal(successorCommand({ ...order, path }, ids, running("run")).argv[0], join(path, "node"));
+});
+
+test("successorCommand finds out where a link to a release leads", () => {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), "release-")));
+  writeFileSync(join(path, "pingora-entry.cjs"), "");
+  symlinkSync(path, `${path}-current`);
+  const { argv } = successorCommand({ ...order, path: `${path}-current` }, ids, running("run"));
+  assert.equal(argv[2], join(path, "pingora-entry.cjs"));
 });
 
 test("successorCommand refuses a path without a release, and other files for a program of its own", () => {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { EntryError } from "../core/entry-error.js";
 import type { UpgradeOrder } from "../core/upgrade-outcome.js";
@@ -35,19 +35,25 @@ export function successorCommand(
       "usage",
       "cannot upgrade to another path or configuration: this server is a program of its own",
     );
-  const script = order.path === undefined ? ownScript : join(order.path, scriptName);
-  if (order.path !== undefined && !existsSync(script))
-    throw new EntryError(
-      "usage",
-      `cannot upgrade to ${order.path}: it has no ${scriptName}, a release of pingora-entry is needed`,
-    );
-  const ownNode = order.path === undefined ? undefined : join(order.path, "node");
+  const release = order.path === undefined ? undefined : releaseAt(order.path);
+  const script = release === undefined ? ownScript : join(release, scriptName);
+  const ownNode = release === undefined ? undefined : join(release, "node");
   const program = ownNode !== undefined && existsSync(ownNode) ? ownNode : node;
   const head = [program, ...running.execArgv, script];
   const env = Object.entries({ ...running.env, [orderVariable]: attempt, [refusalVariable]: refusal }).flatMap(
     ([name, value]) => (value === undefined ? [] : [`${name}=${value}`]),
   );
   return { argv: [...head, ...(isProgram ? ["run", ...withConf(rest, order.conf)] : words)], env };
+}
+
+/** Where the release is, now: a link that leads elsewhere later changes nothing of what runs. @throws EntryError usage */
+function releaseAt(path: string): string {
+  if (!existsSync(join(path, scriptName)))
+    throw new EntryError(
+      "usage",
+      `cannot upgrade to ${path}: it has no ${scriptName}, a release of pingora-entry is needed`,
+    );
+  return realpathSync(path);
 }
 
 /** Our options end at `--` or the first word that is none, as `run` reads them. */

@@ -5,7 +5,11 @@ import type { ExitStatus } from "./ports.js";
 import { type OrderParts, UpgradeOrders } from "./upgrade-orders.js";
 
 /** Orders whose candidate, on line 5, has ended before the init's answer is looked at. */
-function withQuickEnd(status: ExitStatus, words: Record<string, string>): UpgradeOrders {
+function withQuickEnd(
+  status: ExitStatus,
+  words: Record<string, string>,
+  stop?: { readonly signalled: boolean; readonly cause: string },
+): UpgradeOrders {
   const orders: UpgradeOrders = new UpgradeOrders({
     clock: new ManualClock(),
     log: { info() {} },
@@ -18,13 +22,13 @@ function withQuickEnd(status: ExitStatus, words: Record<string, string>): Upgrad
         return answer;
       },
     },
-    old: { onStep: () => () => {}, makeRoom() {} },
+    old: { onStep: () => () => {}, makeRoom() {}, candidate: undefined, replacedBy: undefined },
     upgrade: {
       attemptId: () => "a1",
       command: () => ({ argv: [], env: [] }),
       refusal: (attempt: string) => words[attempt],
     },
-    stop: () => undefined,
+    stop: () => stop,
     busy: () => undefined,
     outcome() {},
     save() {},
@@ -45,3 +49,15 @@ for (const [what, status, words, cause, reason] of [
     if (typeof reason === "string") assert.equal(outcome.reason, reason);
     else assert.match(outcome.reason, reason);
   });
+
+test("an order whose candidate is refused because the server ends is rolled back: there is no later", async () => {
+  const ended = { signalled: true, cause: "SIGTERM" };
+  for (const [stop, result, reason] of [
+    [ended, "rolled-back", "SIGTERM"],
+    [{ ...ended, signalled: false }, "busy", "the new generation was refused: no"],
+  ] as const) {
+    const orders = withQuickEnd({ code: 75 }, { a1: "pingora-entry: no" }, stop);
+    const outcome = await orders.run({ conf: [], wait: false }, () => {}, new AbortController().signal);
+    assert.deepEqual([outcome.result, outcome.reason], [result, reason]);
+  }
+});

@@ -17,7 +17,7 @@ export interface OrderParts {
   readonly log: Log;
   readonly init: Init;
   /** the stop of this server, once there is one */
-  readonly stop: () => Pick<StopRecord, "signalled"> | undefined;
+  readonly stop: () => Pick<StopRecord, "signalled" | "cause"> | undefined;
   /** why none can begin now; undefined: one can */
   readonly busy: () => { readonly reason: string } | undefined;
   /** resolves at the next change of the server, or when the signal aborts */
@@ -161,7 +161,12 @@ export class UpgradeOrders {
 
   /** How a candidate that has not come to ask did end. */
   #ending(attempt: string, status: ExitStatus, said: string | undefined): UpgradeOutcome {
-    if (status.code === exitCodes.tryLater.code) return this.#busyEnd(attempt, this.#whyRefused(said));
+    const stop = this.#parts.stop();
+    if (status.code === exitCodes.tryLater.code)
+      // for a server that is told to end there is no later
+      return stop?.signalled
+        ? this.#rolledBack(attempt, "stopped", stop.cause)
+        : this.#busyEnd(attempt, this.#whyRefused(said));
     const how = status.signal === undefined ? `exited with code ${status.code ?? 0}` : `died of ${status.signal}`;
     const ending = `the new generation ${how} before it asked for the sockets`;
     const cause = status.code === exitCodes.config.code ? "check" : "start";

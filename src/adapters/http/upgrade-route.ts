@@ -62,7 +62,8 @@ function terminal({ wait }: UpgradeOrder, colour: boolean): Form {
 }
 
 function marked(mark: string, lines: string): string {
-  return lines.replace(/^(?=.)/gms, mark);
+  // newlines alone end a line there
+  return lines.replace(/[^\n]*\n/g, (line) => mark + line);
 }
 
 async function upgrade(
@@ -76,6 +77,9 @@ async function upgrade(
   const form = formOf(order);
   const gone = untilGone(reply);
   reply.hijack();
+  // a client that gave up while nobody read what it had sent (a supervisor that stood still, or came back) has ordered nothing
+  await readOn();
+  if (gone.aborted) return reply;
   const { raw } = reply;
   raw.on("error", () => {});
   raw.writeHead(200, { "content-type": form.type, "cache-control": "no-store" });
@@ -87,6 +91,11 @@ async function upgrade(
   say(outcome instanceof EntryError ? form.error(outcome) : form.outcome(outcome));
   raw.end();
   return reply;
+}
+
+/** Resolves when all has been read that a client had sent with its request: also the end, which is read a turn later. */
+async function readOn(): Promise<void> {
+  for (let turns = 0; turns < 2; turns++) await new Promise((turn) => setImmediate(turn));
 }
 
 function expected(error: unknown): EntryError {

@@ -2,6 +2,7 @@ import { EntryError } from "../../core/entry-error.js";
 import type { ListenerSpec } from "../../core/plan.js";
 import type { BoundListener } from "../../runtime/ports.js";
 import { native, type SocketAddress } from "../native/addon.js";
+import { realPathOf } from "../native/real-path.js";
 import { addressText, errnoOf, hostAndPort } from "./address-text.js";
 import { socketType } from "./open-unix.js";
 import { canonicalHost, numericAddress } from "./resolve-host.js";
@@ -71,7 +72,8 @@ function localText(local: SocketAddress): string {
 
 /** Port 0 is any port. A name is not looked up again: any address will do, since it may have changed since. */
 function isAt({ address }: ListenerSpec, local: SocketAddress): boolean {
-  if (address.kind === "unix") return local.family === "unix" && local.path === address.path;
+  if (address.kind === "unix")
+    return local.family === "unix" && local.path !== undefined && realPathOf(local.path) === realPathOf(address.path);
   if (local.family !== "inet" && local.family !== "inet6") return false;
   if (address.port !== 0 && address.port !== local.port) return false;
   const wanted = numericAddress(address.host);

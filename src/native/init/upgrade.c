@@ -233,6 +233,9 @@ static int after(struct order *order, enum exchange_end end, const char *began, 
             return (int)order->code;
         break;
     case EXCHANGE_BROKE_OFF:
+        /* the code is the last word: what was to come after it is nothing */
+        if (order->code >= 0 && !(order->wait && order->code == EXIT_TRY_LATER))
+            return (int)order->code;
         break;
     default:
         return UPGRADE_NEEDS_NODE;

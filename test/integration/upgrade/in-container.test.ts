@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -181,7 +182,7 @@ test("an init that cannot be replaced is told by status, and the upgrade is none
   await eventually(warned, { what: "the warning" });
   assert.match((await warned()) ?? "", /^the init could not be replaced by .*; the old one goes on$/);
   assert.match((await stage.cli("status")).out, /\n {2}warning: the init could not be replaced by /);
-  assert.equal((await stage.upgrade(generation(3))).code, 0);
+  assert.equal((await stage.upgrade(generation(3), "--wait")).code, 0);
 });
 
 test("pingora-entry upgrade that is rolled back does not warn of a listener that is not closed", async () => {
@@ -805,6 +806,22 @@ upgrade: { probationSeconds: 0.2, bootSeconds: 10 }
   assert.equal(code, 0, err);
   assert.ok(statSync(path).isSocket());
   assert.match(stage.server.stderr, /nobody here claims listener .{1,2}local/);
+});
+
+test("a unix listener is the same one however its path is written", async () => {
+  const at = (path: string) => `
+listeners: { local: { unix: "{{dir}}/${path}" } }
+services: { web: { command: [{{web}}, "1"], listeners: [local] } }
+upgrade: { probationSeconds: 0.2, bootSeconds: 5 }
+`;
+  await using stage = await Upgradable.start(at("web.sock"));
+  await stage.server.phase("Running");
+  symlinkSync(".", join(stage.server.dir, "link"));
+  for (const path of ["link/web.sock", "web.sock"]) {
+    const { code, err } = await stage.upgrade(at(path), "--wait");
+    assert.equal(code, 0, err);
+  }
+  assert.doesNotMatch(stage.server.stderr, /nobody here claims/);
 });
 
 test("the mode of a unix listener is the new generation's after COMMIT, and the old one's again after a rollback", async () => {

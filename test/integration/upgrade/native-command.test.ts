@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { program } from "../harness.js";
+import { eventually, kill, program } from "../harness.js";
 import { Upgradable } from "./stage.js";
 
 const config = `
@@ -173,6 +173,49 @@ for (const [when, answer, more, paths] of [
     );
   });
 }
+
+test("the exit code is the last word, whatever becomes of the connection", async () => {
+  await using place = await pretend((_request, response) => {
+    response.writeHead(200);
+    response.write("#a\n>begun\n=1\n", () => response.destroy());
+  });
+  assert.deepEqual(await place.run([], { node: false }), { code: 1, out: "begun\n", err: "" });
+});
+
+test("an empty path, and one relative to a directory that is gone, are mistakes of the command line", async () => {
+  await using place = await pretend((_request, response) => response.end("=0\n"));
+  const empty = await place.run(["-c", ""]);
+  assert.deepEqual([empty.code, empty.err], [64, 'pingora-entry: option "--conf" needs a value that is not empty\n']);
+  const gone = join(place.directory, "gone");
+  mkdirSync(gone);
+  const words = `cd ${gone} && rmdir ${gone} && exec ${program} upgrade --socket ${place.directory}/control.sock -c a.yaml`;
+  const { status, stderr } = spawnSync("/bin/sh", ["-c", words], { encoding: "utf8" });
+  assert.equal(status, 64);
+  assert.match(stderr, /^pingora-entry: cannot use "a.yaml" for --conf: the working directory is gone/);
+  assert.deepEqual(place.asked, []);
+});
+
+test("an order that nobody has read when its client gives up is not carried out", async () => {
+  await using stage = await Upgradable.start(config);
+  const { server } = stage;
+  const { pid } = await server.phase("Running");
+  const connections = () => readFileSync("/proc/net/unix", "utf8").split(server.socket).length;
+  kill(pid, "SIGSTOP");
+  const before = connections();
+  const child = spawn(program, ["upgrade", "--socket", server.socket], { stdio: "ignore" });
+  const ended = once(child, "close");
+  await eventually(() => connections() > before, { what: "a connection" });
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [130, null]);
+  // the init starts another supervisor, which finds the order in the queue
+  await eventually(async () => (await server.phase("Running")).pid !== pid, {
+    what: "another supervisor",
+    timeoutMs: 20_000,
+  });
+  const { code, out, err } = await stage.upgrade(config);
+  assert.equal(code, 0, err);
+  assert.match(out, /generation 2 serves\n$/);
+});
 
 test("what is in the way of an order that waits is waited for", async () => {
   await using place = await pretend((request, response) => {
