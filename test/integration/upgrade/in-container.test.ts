@@ -686,7 +686,7 @@ test("a oneshot that the old generation has not completed runs in the new one, w
     );
   };
   for (const number of [2, 3]) {
-    const { code, err } = await stage.upgrade(config(number, says("added", number)));
+    const { code, err } = await stage.upgrade(config(number, says("added", number)), "--wait");
     assert.equal(code, 0, err);
     await eventually(async () => (await stage.server.status())?.generation === number, {
       what: "the new one's answer",
