@@ -12,15 +12,15 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    E_NOENT = 2, E_INTR = 4, E_BIG = 7, E_AGAIN = 11, E_EXIST = 17, E_INVAL = 22, E_MFILE = 24, E_NOSYS = 38,
+    E_NOENT = 2, E_INTR = 4, E_BIG = 7, E_AGAIN = 11, E_EXIST = 17, E_INVAL = 22, E_MFILE = 24, E_NOSYS = 38, E_OPNOTSUPP = 95, E_ISCONN = 106,
 
-    FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10,
+    FAMILY_NONE = 0, FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10,
     TYPE_STREAM = 1, TYPE_DGRAM = 2, TYPE_SEQPACKET = 5,
     LEVEL_IP = 0, LEVEL_SOCKET = 1, LEVEL_TCP = 6, LEVEL_IPV6 = 41,
     OPTION_TYPE = 3, OPTION_BROADCAST = 6, OPTION_KEEPALIVE = 9, OPTION_PASSCRED = 16, OPTION_RECEIVE_TIMEOUT = 20,
     OPTION_ATTACH_FILTER = 26, OPTION_TIMESTAMP = 29, OPTION_DOMAIN = 39, OPTION_COOKIE = 57,
     OPTION_TCP_NODELAY = 1, OPTION_IP_PKTINFO = 8, OPTION_IPV6_ONLY = 26, OPTION_IPV6_RECVPKTINFO = 49,
-    MESSAGE_DONTWAIT = 0x40,
+    MESSAGE_DONTWAIT = 0x40, MESSAGE_WAIT_FOR_ONE = 0x10000,
 
     DESCRIPTOR_GET = 1, DESCRIPTOR_SET = 2, STATUS_GET = 3, STATUS_SET = 4, CLOSE_ON_EXEC = 1,
     FLAG_NONBLOCK = 04000, FLAG_CLOEXEC = 02000000,
@@ -29,7 +29,8 @@ enum {
     READABLE = 1, /* POLLIN */
     EPOLL_ADD = 1, EPOLL_DELETE = 2,
 
-    SIGNALS = 64, SIGNAL_URGENT = 23,
+    SIGNALS = 64, SIGNAL_CHILD = 17, SIGNAL_URGENT = 23, SIGNAL_WINDOW = 28,
+    MASK_BLOCK = 0, MASK_UNBLOCK = 1, MASK_SET = 2,
     HANDLER_INFO = 4, HANDLER_ONSTACK = 0x08000000, HANDLER_RESTART = 0x10000000,
 };
 
@@ -64,8 +65,11 @@ struct time_value { long seconds, microseconds; };
 /* as sigaction(2) of both libcs has it, and as the kernel has it */
 struct action { void *handler; unsigned long mask[16]; int flags; void (*restorer)(void); };
 struct kernel_action { void *handler; unsigned long flags; void (*restorer)(void); unsigned long mask; };
+/* sigset_t of both libcs; the kernel has the first word */
+struct signals { unsigned long words[16]; };
 struct signal_info { int number, error, code; };
 struct message { void *name; unsigned name_length; void *parts; size_t count; void *control; size_t control_length; int flags; };
+struct messages { struct message message; unsigned length; };
 #if defined(__x86_64__)
 struct epoll_entry { uint32_t events; uint64_t data; } __attribute__((packed));
 #else

@@ -12,13 +12,18 @@
     X(shutdown, int, (int, int)) \
     X(accept, int, (int, void *, unsigned *)) \
     X(accept4, int, (int, void *, unsigned *, int)) \
+    X(connect, int, (int, const void *, unsigned)) \
     X(getpeername, int, (int, void *, unsigned *)) \
     X(getsockname, int, (int, void *, unsigned *)) \
     X(recv, long, (int, void *, size_t, int)) \
+    X(read, long, (int, void *, size_t)) \
+    X(readv, long, (int, const void *, int)) \
     X(recvfrom, long, (int, void *, size_t, int, void *, unsigned *)) \
     X(recvmsg, long, (int, struct message *, int)) \
+    X(recvmmsg, int, (int, struct messages *, unsigned, int, void *)) \
     X(sendto, long, (int, const void *, size_t, int, const void *, unsigned)) \
     X(sendmsg, long, (int, const struct message *, int)) \
+    X(sendmmsg, int, (int, struct messages *, unsigned, int)) \
     X(poll, int, (struct poll_entry *, unsigned long, int)) \
     X(fcntl, int, (int, int, ...)) \
     X(fcntl64, int, (int, int, ...)) \
@@ -29,6 +34,12 @@
     X(remove, int, (const char *)) \
     X(sigaction, int, (int, const struct action *, struct action *)) \
     X(signal, void *, (int, void *)) \
+    X(sigprocmask, int, (int, const struct signals *, struct signals *)) \
+    X(pthread_sigmask, int, (int, const struct signals *, struct signals *)) \
+    X(sigwait, int, (const struct signals *, int *)) \
+    X(sigwaitinfo, int, (const struct signals *, void *)) \
+    X(sigtimedwait, int, (const struct signals *, void *, const void *)) \
+    X(fork, int, (void)) \
     X(execve, int, (const char *, char *const *, char *const *)) \
     X(execvpe, int, (const char *, char *const *, char *const *)) \
     X(fexecve, int, (int, char *const *, char *const *)) \

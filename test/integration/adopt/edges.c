@@ -265,6 +265,16 @@ static void shut_down(void)
     no_more(copy);
 }
 
+static void connected(void)
+{
+    int fd = server(0);
+    struct sockaddr_in a = address(), nobody = {.sin_family = AF_UNSPEC};
+    MUST(connect(fd, (struct sockaddr *)&a, sizeof a) < 0 && errno == EISCONN);
+    MUST(connect(fd, (struct sockaddr *)&nobody, sizeof nobody) < 0 && errno == EISCONN);
+    client();
+    MUST(accept(fd, NULL, NULL) >= 0);
+}
+
 static void of_threads(void)
 {
     int fd = server(0);
@@ -375,10 +385,11 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*run)(void); } ways[] = {
         {"flags", flags}, {"backlog", backlog}, {"interrupted", interrupted}, {"restarted", restarted}, {"timed", timed}, {"cancelled", cancelled},
         {"large-number", large_number}, {"overwritten", overwritten}, {"drained", drained}, {"drained-early", drained_early}, {"refused", refused}, {"reset-handler", reset_handler},
-        {"own-handler", own_handler}, {"shut-down", shut_down}, {"of-threads", of_threads}, {"in-epoll", in_epoll}, {"in-threads", in_threads},
+        {"own-handler", own_handler}, {"connected", connected}, {"shut-down", shut_down}, {"of-threads", of_threads}, {"in-epoll", in_epoll}, {"in-threads", in_threads},
         {"without-numbers", without_numbers}, {"closed-from", closed_from},
     };
     port = argc > 1 ? atoi(argv[1]) : 0;
+    alarm(20);
     if (argc > 2 && strcmp(argv[2], "lists") == 0)
         lists(argv);
     if (argc > 2 && strcmp(argv[2], "drained-before-exec") == 0)

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { resolve } from "node:path";
 import { test } from "node:test";
 import { freePort, startServer } from "../harness.js";
-import { inPath } from "./programs.js";
+import { builtBy, compilers } from "./edge-programs.js";
 
 /** Hold of every socket; the others, of an adopted one only, which can be bound several times. */
 const ordinary = ["interrupted", "restarted", "timed", "cancelled", "large-number"];
@@ -21,6 +19,7 @@ const ways: Readonly<Record<string, string>> = {
   "drained-early": "is private for a program that was drained before it binds",
   "drained-before-exec": "is refused to what a drained program executes",
   "reset-handler": "can be drained although the program resets all signals",
+  connected: "goes on listening when the program connects it, to somebody or to nobody",
   "own-handler": "is not drained when the program has a handler of its own for the signal",
   "shut-down": "is shut down for the program alone, whose threads leave accept",
   "of-threads": "is not drained by a signal of one thread to another",
@@ -31,18 +30,8 @@ const ways: Readonly<Record<string, string>> = {
   lists: "survives execle with an environment of its own, and execl with its number marked as to be closed",
 };
 
-function program(compiler: string): string {
-  mkdirSync(resolve("build/fixtures"), { recursive: true });
-  const output = resolve(`build/fixtures/edges-${compiler}-${process.pid}`);
-  execFileSync(compiler, ["-std=c11", "-O1", "-pthread", "-o", output, resolve("test/integration/adopt/edges.c")]);
-  return output;
-}
-
-for (const compiler of ["cc", "musl-gcc"]) {
-  const skip = inPath(compiler) ? false : `${compiler} is not installed`;
-  const file = skip ? "" : program(compiler);
-  process.on("exit", () => execFileSync("rm", ["-f", file]));
-
+for (const compiler of compilers) {
+  const { skip, file } = builtBy(compiler, "edges");
   for (const [way, words] of Object.entries(ways)) {
     test(`an adopted socket (${compiler}) ${words}`, { skip }, async () => {
       const port = await freePort();
