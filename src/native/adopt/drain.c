@@ -143,15 +143,52 @@ void drain_one(int fd)
     run_wanted();
 }
 
-static void on_signal(int number, const struct signal_info *info, void *context)
+/* glibc and musl have room for the variables of a library that is there when the program is loaded */
+static __thread int alone __attribute__((tls_model("initial-exec")));
+
+void drain_wait_begins(void) { __atomic_store_n(&alone, 0, __ATOMIC_RELAXED); }
+bool drain_interrupted(void) { return __atomic_load_n(&alone, __ATOMIC_RELAXED) != 0; }
+
+/* in struct ucontext: what the interrupted code has as the answer of its system call, and the signals that were blocked */
+#if defined(__x86_64__)
+enum { RESULT_AT = 144, MASK_AT = 296 };
+#else
+enum { RESULT_AT = 184, MASK_AT = 40 };
+#endif
+
+/*
+ * Whether this handler runs straight upon a system call that ends with EINTR, and no other follows it. A handler that the same return from the
+ * kernel began before this one has no such answer.
+ */
+static bool interrupts_alone(const char *context)
 {
-    (void)number, (void)context;
+    long result = *(const long *)(const void *)(context + RESULT_AT);
+    unsigned long blocked = *(const unsigned long *)(const void *)(context + MASK_AT), pending = 0;
+    CALL(SYS_rt_sigpending, &pending, sizeof pending);
+    return result == -E_INTR && (pending & ~blocked & ~(1ul << (kept.drain_signal - 1))) == 0;
+}
+
+static void handle(const struct signal_info *info)
+{
     enum { by_kill = 0, by_queue = -1 };
     /* urgent data on a socket, or a thread library that uses this signal among its threads, is no word of ours */
     if (info->code != by_kill && info->code != by_queue)
         return;
     __atomic_store_n(&drain.wanted, 1, __ATOMIC_RELEASE);
     run_wanted();
+}
+
+static void on_signal(int number, const struct signal_info *info, void *context)
+{
+    (void)number;
+    handle(info);
+    __atomic_store_n(&alone, interrupts_alone(context), __ATOMIC_RELAXED);
+}
+
+bool drain_armed(void)
+{
+    struct kernel_action now = {0};
+    return CALL(SYS_rt_sigaction, kept.drain_signal, 0, &now, sizeof now.mask) >= 0 && now.handler == (void *)on_signal;
 }
 
 void drain_arm(void)
@@ -170,9 +207,7 @@ void drain_arm(void)
 /* Programs that set all signals to their default, as Node does when it starts, mean what they inherited, not this. */
 static bool is_reset(int number, void *handler)
 {
-    struct kernel_action now = {0};
-    return kept.count > 0 && number == kept.drain_signal && (uintptr_t)handler <= 1 &&
-           CALL(SYS_rt_sigaction, number, 0, &now, sizeof now.mask) >= 0 && now.handler == (void *)on_signal;
+    return kept.count > 0 && number == kept.drain_signal && (uintptr_t)handler <= 1 && drain_armed();
 }
 
 EXPORT int sigaction(int number, const struct action *action, struct action *before)
@@ -203,4 +238,20 @@ EXPORT void *signal(int number, void *handler)
     }
     void *before = next.signal(number, handler);
     return before == (void *)on_signal ? 0 : before;
+}
+
+/* A child of one thread while another drains: nobody is left there who would release the lock, or go on with what is half done. */
+EXPORT int fork(void)
+{
+    kept_begin();
+    if (next.fork == NULL)
+        return (int)answer(-E_NOSYS);
+    int child = next.fork();
+    if (child != 0 || drain.lock == 0)
+        return child;
+    if (drain.only == ALL)
+        drain.wanted = 1;
+    drain.lock = 0;
+    run_wanted();
+    return child;
 }

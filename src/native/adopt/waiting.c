@@ -1,5 +1,6 @@
 #include "waiting.h"
 
+#include "drain.h"
 #include "kept.h"
 #include "next.h"
 
@@ -30,6 +31,7 @@ static bool wait_for(int fd)
     long most = timeout.seconds > 1000000 ? 1000000000 : timeout.seconds * 1000 + (timeout.microseconds + 999) / 1000;
     for (;;) {
         struct poll_entry entry = {.fd = fd, .wanted = READABLE};
+        drain_wait_begins();
         int ready = next.poll(&entry, 1, most == 0 ? SLICE_MS : (int)most);
         if (ready > 0 || (ready == 0 && most == 0))
             return true;
@@ -37,7 +39,7 @@ static bool wait_for(int fd)
             *error_place() = E_AGAIN;
             return false;
         }
-        if (*error_place() != E_INTR || !goes_on_after_signals())
+        if (*error_place() != E_INTR || (!drain_interrupted() && !goes_on_after_signals()))
             return false;
     }
 }

@@ -275,6 +275,123 @@ static void connected(void)
     MUST(accept(fd, NULL, NULL) >= 0);
 }
 
+static void *wait_for_signals(void *set)
+{
+    for (int number; sigwait(set, &number) == 0;)
+        __atomic_add_fetch(&signals, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void blocked(void)
+{
+    sigset_t all;
+    pthread_t thread;
+    sigfillset(&all);
+    MUST(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0 && sigprocmask(SIG_SETMASK, &all, NULL) == 0);
+    MUST(pthread_create(&thread, NULL, wait_for_signals, &all) == 0);
+    int fd = server(0);
+    MUST(kill(getpid(), SIGUSR1) == 0);
+    while (__atomic_load_n(&signals, __ATOMIC_SEQ_CST) == 0)
+        sched_yield();
+    drain();
+    no_more(fd);
+    MUST(signals == 1);
+}
+
+static void own_wait(void)
+{
+    sigset_t own;
+    int fd = server(0), number;
+    sigemptyset(&own);
+    sigaddset(&own, SIGURG);
+    MUST(pthread_sigmask(SIG_BLOCK, &own, NULL) == 0);
+    drain();
+    MUST(sigwait(&own, &number) == 0 && number == SIGURG);
+    client();
+    MUST(accept(fd, NULL, NULL) >= 0);
+}
+
+static int sleeps(pid_t pid)
+{
+    char path[64], text[4096] = "";
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    int fd = open(path, O_RDONLY);
+    MUST(fd >= 0 && read(fd, text, sizeof text - 1) > 0 && close(fd) == 0);
+    return strstr(text, "State:\tS") != NULL && strstr(text, "SigPnd:\t0000000000000000") && strstr(text, "ShdPnd:\t0000000000000000");
+}
+
+static void wait_until_asleep(pid_t pid)
+{
+    while (!sleeps(pid))
+        usleep(1000);
+}
+
+static void drained_in_accept(void)
+{
+    int fd = server(0);
+    handle(SIGUSR1, 0);
+    pid_t program = getpid();
+    if (fork() == 0) {
+        wait_until_asleep(program);
+        kill(program, SIGURG);
+        wait_until_asleep(program);
+        kill(program, SIGUSR1);
+        _exit(0);
+    }
+    MUST(accept(fd, NULL, NULL) < 0 && errno == EINTR && signals == 1);
+    no_more(fd);
+}
+
+/* `other` and the drain, found by the program at once: the lower number's handler is entered first by the kernel, and runs last */
+static void both(int other)
+{
+    int fd = server(0);
+    handle(other, 0);
+    pid_t program = getpid();
+    if (fork() == 0) {
+        wait_until_asleep(program);
+        kill(program, SIGSTOP);
+        kill(program, SIGURG);
+        kill(program, other);
+        kill(program, SIGCONT);
+        _exit(0);
+    }
+    MUST(accept(fd, NULL, NULL) < 0 && errno == EINTR && signals == 1);
+    no_more(fd);
+}
+
+static void both_signals(void) { both(SIGUSR1); }
+static void both_signals_after(void) { both(SIGWINCH); }
+
+static int over;
+
+static void *shut_down_for_ever(void *nothing)
+{
+    while (!__atomic_load_n(&over, __ATOMIC_SEQ_CST)) {
+        int fd = server(0);
+        MUST(shutdown(fd, SHUT_RDWR) == 0 && close(fd) == 0);
+    }
+    return nothing;
+}
+
+/* children of one thread while another puts private sockets in places: each can do so, too */
+static void forked(void)
+{
+    int fd = server(0), status;
+    pthread_t thread;
+    MUST(pthread_create(&thread, NULL, shut_down_for_ever, NULL) == 0);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(5);
+            _exit(shutdown(fd, SHUT_RDWR) != 0);
+        }
+        MUST(waitpid(child, &status, 0) == child && status == 0);
+    }
+    __atomic_store_n(&over, 1, __ATOMIC_SEQ_CST);
+    MUST(pthread_join(thread, NULL) == 0);
+}
+
 static void of_threads(void)
 {
     int fd = server(0);
@@ -385,7 +502,8 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*run)(void); } ways[] = {
         {"flags", flags}, {"backlog", backlog}, {"interrupted", interrupted}, {"restarted", restarted}, {"timed", timed}, {"cancelled", cancelled},
         {"large-number", large_number}, {"overwritten", overwritten}, {"drained", drained}, {"drained-early", drained_early}, {"refused", refused}, {"reset-handler", reset_handler},
-        {"own-handler", own_handler}, {"connected", connected}, {"shut-down", shut_down}, {"of-threads", of_threads}, {"in-epoll", in_epoll}, {"in-threads", in_threads},
+        {"own-handler", own_handler}, {"blocked", blocked}, {"own-wait", own_wait}, {"drained-in-accept", drained_in_accept},
+        {"both-signals", both_signals}, {"both-signals-after", both_signals_after}, {"connected", connected}, {"forked", forked}, {"shut-down", shut_down}, {"of-threads", of_threads}, {"in-epoll", in_epoll}, {"in-threads", in_threads},
         {"without-numbers", without_numbers}, {"closed-from", closed_from},
     };
     port = argc > 1 ? atoi(argv[1]) : 0;
