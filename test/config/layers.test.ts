@@ -92,3 +92,21 @@ test("impossibleIdentities names services whose user we cannot become", async ()
   assert.equal(problem?.path, "services.a.user");
   assert.deepEqual(rest, []);
 });
+
+test("loadPlan refuses a service with more listeners to adopt than a process can", async () => {
+  const load = (count: number) => {
+    const names = Array.from({ length: count }, (_, index) => `l${index}`);
+    const listeners = names.map((name, index) => `  ${name}: { tcp: "127.0.0.1:${20000 + index}", passAs: adopt }\n`);
+    const text = `listeners:\n${listeners.join("")}services: { web: { command: ./x, listeners: [${names.join(", ")}] } }\n`;
+    return loadPlan({ env: {}, texts: [{ name: "t", text }], files: files({}) });
+  };
+  await load(1024);
+  await assert.rejects(load(1025), (error) => {
+    assert.ok(error instanceof EntryError);
+    assert.deepEqual(
+      error.problems.map(({ path, message }) => [path, message]),
+      [["services.web.listeners", "1025 listeners are to be adopted, a process can adopt 1024"]],
+    );
+    return true;
+  });
+});

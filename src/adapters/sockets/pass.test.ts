@@ -69,6 +69,23 @@ test("passListeners tells the library of what is adopted, before those that the 
   });
 });
 
+test("passListeners keeps what is adopted behind the others, when those reach its usual numbers", () => {
+  const numbers = (systemd: number, env: number) => {
+    const listeners = [
+      listener("u", 9, "adopt"),
+      ...Array.from({ length: systemd }, (_, index) => listener(`s${index}`, 1000 + index)),
+      ...Array.from({ length: env }, (_, index) => listener(`e${index}`, 3000 + index, "env")),
+      listener("v", 10, "adopt"),
+    ];
+    const { fds } = passListeners(["srv"], {}, listeners, { adoptLibrary, taken: [231] });
+    assert.equal(new Set(fds.map(({ target }) => target)).size, listeners.length);
+    return ["u", "v"].map((name) => fds.find((fd) => fd.listener === name)?.target);
+  };
+  assert.deepEqual(numbers(227, 0), [230, 232]);
+  assert.deepEqual(numbers(100, 128), [232, 233]);
+  assert.deepEqual(numbers(100, 1000), [1104, 1105]);
+});
+
 test("passListeners has the program drained by the signal that its environment names, or not when it is none", () => {
   const drained = (name: string) => {
     const { env, drain } = passListeners(["srv"], { PINGORA_ENTRY_ADOPT_DRAIN: name }, [listener("a", 9, "adopt")], {

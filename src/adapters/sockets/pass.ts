@@ -29,7 +29,7 @@ export const activationVariables: readonly string[] = [
 const firstFd = 3;
 
 /**
- * Adopted ones stand far from the numbers that programs and shells use themselves, and beyond those that Node closes on exec when it starts;
+ * The first, if the others do not need it: adopted ones stand far from the numbers that programs and shells use themselves, and beyond those that Node closes on exec when it starts;
  * not at 200, which scripts like for flock(1), and below the 255 of bash.
  */
 const firstAdoptedFd = 230;
@@ -93,20 +93,19 @@ function numbersFor(
     }
     targets.set(spec.name, next++);
   }
-  let nextAdopted = firstAdoptedFd;
   for (const { spec } of listeners) {
-    if (spec.passAs === "systemd") continue;
-    if (spec.passAs === "adopt") {
-      while (taken.includes(nextAdopted)) nextAdopted++;
-      targets.set(spec.name, nextAdopted++);
-      continue;
-    }
+    if (spec.passAs === "systemd" || spec.passAs === "adopt") continue;
     if (spec.passAs === "stdin") {
       targets.set(spec.name, 0);
       continue;
     }
     while (taken.includes(next)) next++;
     targets.set(spec.name, next++);
+  }
+  let nextAdopted = Math.max(firstAdoptedFd, next);
+  for (const { spec } of passedAs(listeners, "adopt")) {
+    while (taken.includes(nextAdopted)) nextAdopted++;
+    targets.set(spec.name, nextAdopted++);
   }
   const stdin = passedAs(listeners, "stdin").map(({ spec }) => `"${spec.name}"`);
   if (stdin.length > 1)

@@ -5,7 +5,8 @@
 #include "next.h"
 #include "open_files.h"
 
-enum { MOST_PLACES = 1024, ALL = -1 };
+/* where it is kept, where the program has it, and copies */
+enum { MOST_PLACES = 4 * MOST_OFFERS, ALL = -1 };
 
 /* One at a time, and in memory of its own: the stack that a signal finds may be small. */
 static struct {
@@ -73,7 +74,8 @@ static void find_place(int fd)
 static void find_registrations(int fd)
 {
     for (size_t i = 0; i < drain.count; i++)
-        eventpolls_take_out(fd, drain.places[i].fd);
+        if (!eventpolls_take_out(fd, drain.places[i].fd))
+            return;
 }
 
 /* Puts a private socket in each place of one offer. */

@@ -1,12 +1,10 @@
 #include "eventpolls.h"
 
-#include <stdbool.h>
-
 #include "fdinfo.h"
 #include "kernel.h"
 #include "text.h"
 
-enum { MOST_REGISTRATIONS = 1024 };
+enum { MOST_REGISTRATIONS = 4096 };
 
 static struct { int set, fd; struct epoll_entry entry; } registrations[MOST_REGISTRATIONS];
 static size_t count;
@@ -29,24 +27,25 @@ static bool read_registration(int set, int fd, struct epoll_entry *entry)
     return info.found;
 }
 
-void eventpolls_take_out(int set, int fd)
+bool eventpolls_take_out(int set, int fd)
 {
     struct epoll_entry entry = {0, 0};
     if (set == fd)
-        return;
+        return false;
     /* answers what it is: no epoll set, one without it, or one that has it */
     long result = CALL(SYS_epoll_ctl, set, EPOLL_ADD, fd, &entry);
     if (result >= 0)
         CALL(SYS_epoll_ctl, set, EPOLL_DELETE, fd, &entry);
     if (result != -E_EXIST)
-        return;
+        return result != -E_INVAL;
     bool known = read_registration(set, fd, &entry);
     CALL(SYS_epoll_ctl, set, EPOLL_DELETE, fd, &entry);
     if (!known || count == MOST_REGISTRATIONS)
-        return;
+        return true;
     registrations[count].set = set;
     registrations[count].fd = fd;
     registrations[count++].entry = entry;
+    return true;
 }
 
 void eventpolls_put_back(void)

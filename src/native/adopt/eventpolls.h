@@ -4,7 +4,9 @@
  */
 #pragma once
 
-/* If `set` is an epoll set that has `fd`: takes it out, and remembers how it was in there. */
-void eventpolls_take_out(int set, int fd);
+#include <stdbool.h>
+
+/* If `set` is an epoll set that has `fd`: takes it out, and remembers how it was in there. False: it is no epoll set. */
+bool eventpolls_take_out(int set, int fd);
 /* The sockets that are now at these numbers, as the others were. */
 void eventpolls_put_back(void);

@@ -11,6 +11,7 @@
 
 #include "kernel.h"
 
+/* a configuration with more for one service is refused: src/adapters/config/compile/service.ts */
 enum { MOST_OFFERS = 1024 };
 
 struct offer {

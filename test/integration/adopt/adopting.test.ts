@@ -166,6 +166,59 @@ test("bind adopts each of fifty listeners", { skip: noPython }, async () => {
   );
 });
 
+const many = script(
+  "many.py",
+  `import os, select, signal, socket, sys
+port, count = int(sys.argv[1]), int(sys.argv[2])
+path = sys.argv[3]
+sockets, events = [], select.epoll()
+inode = lambda s: os.fstat(s.fileno()).st_ino
+host = lambda i: "127.77.%d.%d" % (i >> 8, i % 256)
+for i in range(count):
+    s = socket.socket(); s.bind((host(i), port)); s.listen()
+    sockets.append(s); events.register(s, select.EPOLLIN)
+before = [inode(s) for s in sockets]
+os.kill(os.getpid(), signal.SIGURG)
+after = {inode(s) for s in sockets}
+for i in (0, count - 1): socket.create_connection((host(i), port))
+said = "%d %d %d %d" % (len(set(before)), len(after), len(after & set(before)), len(events.poll(0)))
+open(path + ".new", "w").write(said); os.rename(path + ".new", path)
+import time; time.sleep(1000)
+`,
+);
+
+/** One port will do: each of these addresses is this machine. */
+const hostOf = (index: number) => `127.77.${index >> 8}.${index % 256}`;
+
+for (const [adopted, told] of [
+  [1024, 0],
+  [2, 300],
+] as const) {
+  test(`a program adopts ${adopted} listeners beside ${told} that it is told of, and each is private after the drain`, {
+    skip: noPython,
+  }, async () => {
+    const port = await freePort();
+    const lines = Array.from({ length: adopted + told }, (_, index) => {
+      const how = index < adopted ? ", passAs: adopt" : "";
+      return `  l${index}: { tcp: "${hostOf(index)}:${port}"${how} }`;
+    });
+    const names = lines.map((_, index) => `l${index}`);
+    await using server = startServer(
+      `listeners:
+${lines.join("\n")}
+services: { a: { command: [python3, ${many}, "${port}", "${adopted}", "{{dir}}/said"], listeners: [${names.join(", ")}], limits: { nofile: 8192 } } }
+shutdown: { gracePeriodSeconds: 4, lameDuckSeconds: 0, reserveSeconds: 1 }
+`,
+      { env: home },
+    );
+    const path = join(server.dir, "said");
+    await eventually(() => existsSync(path), { what: "the program has been drained" }).catch((error: Error) =>
+      assert.fail(`${error.message}\n${server.stderr}`),
+    );
+    assert.equal(readFileSync(path, "utf8"), `${adopted} ${adopted} 0 0`);
+  });
+}
+
 test("what a program executes adopts, too, through shells, a cleared environment and a closed table", {
   skip: noPython,
 }, async () => {

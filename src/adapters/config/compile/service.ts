@@ -152,7 +152,10 @@ function refusePreflight(spec: Omit<ServiceSpec, "dependsOn">, path: string, { c
     );
 }
 
-/** What one process can have only once, or not together. */
+/** MOST_OFFERS of src/native/adopt/offers.h */
+const mostAdopted = 1024;
+
+/** What one process can have only once, or not together, or not as many of. */
 function refuseExclusive(
   spec: Omit<ServiceSpec, "dependsOn">,
   path: string,
@@ -169,6 +172,13 @@ function refuseExclusive(
   if (onStdin.length > 1) say("listeners", `${onStdin.join(" and ")} are both passed as stdin, a process has one`);
   if (onStdin.length > 0 && spec.process?.tty === true)
     say("tty", `stdin cannot be the terminal and listener "${onStdin[0]}"`);
+  const adopted = spec.listeners.filter((name) => listeners.get(name)?.passAs === "adopt").length;
+  if (adopted > mostAdopted)
+    say(
+      "listeners",
+      `${adopted} listeners are to be adopted, a process can adopt ${mostAdopted}`,
+      "pass others in another way, or divide them among services",
+    );
   const action = spec.readinessProbe?.action;
   if (action?.kind === "notify" && action.fd !== undefined) {
     // systemd's numbers are 3, 4, ...; the others make way
