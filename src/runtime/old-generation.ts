@@ -9,6 +9,7 @@ import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade
 import type { Task } from "./driver.js";
 import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket, PeerFacts } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
+import type { LentSockets } from "./lent-sockets.js";
 import type { BoundListener, Clock, Init, Log } from "./ports.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 import type { Yielding } from "./yielding.js";
@@ -26,6 +27,7 @@ export interface OldParts {
   /** what the successor has to know of the services */
   readonly left: () => ServicesLeft;
   readonly listeners: ReadonlyMap<string, BoundListener>;
+  readonly lent: Pick<LentSockets, "lend" | "takeBack">;
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
   readonly post: (cause: string) => void;
@@ -87,6 +89,8 @@ export class OldGeneration {
   #room = new AbortController();
   /** names of the sockets that the successor did not want */
   readonly unclaimed = new Set<string>();
+  /** lines of our init that have lost, and have not ended */
+  readonly rejected = new Set<number>();
   /** settles when the end of the upgrade has been told */
   retired: Promise<void> | undefined;
   /** the successor owns: this generation ends */
@@ -192,6 +196,12 @@ export class OldGeneration {
     this.#owner = undefined;
   }
 
+  /** A line of our init that a supervisor before this one has left: what it may have lent it is back. */
+  abandon(line: number): void {
+    this.rejected.add(line);
+    this.#parts.init.abandon(line);
+  }
+
   async #retire(accepting: () => boolean): Promise<void> {
     const { clock } = this.#parts;
     for (const late = clock.now() + retireMs; clock.now() < late && accepting(); )
@@ -219,6 +229,7 @@ export class OldGeneration {
       decided: false,
     };
     this.#attempt = attempt;
+    this.#parts.lent.lend();
     void session.ended.then(() => this.#unbegun(attempt));
     const { generation, release } = session.peer;
     post(`generation ${generation}${release === "" ? "" : ` (${release})`} asks for the sockets`);
@@ -317,8 +328,9 @@ export class OldGeneration {
   }
 
   #takeBack(attempt: Attempt, { leaves }: OldEnd): void {
-    const { init, yielding, openEndpoints, log, clock, plan } = this.#parts;
+    const { init, lent, yielding, openEndpoints, log, clock, plan } = this.#parts;
     init.own();
+    lent.takeBack();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
     if (leaves && yielding.names.length === 0) {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
@@ -337,6 +349,7 @@ export class OldGeneration {
   #abandon(attempt: Attempt, then?: Promise<void>): void {
     const line = this.#parts.lineOf(attempt.session.peer.attempt);
     if (line === undefined) return;
+    this.rejected.add(line);
     if (then === undefined) this.#parts.init.abandon(line);
     else void then.then(() => this.#parts.init.abandon(line));
   }

@@ -6,6 +6,7 @@ import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade
 import type { Task } from "./driver.js";
 import type { PingoraHandover, PingoraSent, PingoraSocket, PingoraSuccessor } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
+import type { LentSockets } from "./lent-sockets.js";
 import type { BoundListener, Clock, Log } from "./ports.js";
 
 /** What a server needs to hand over to a pingora, or to take over from one. */
@@ -22,6 +23,7 @@ export interface PingoraWayParts {
   readonly log: Log;
   readonly generation: number;
   readonly listeners: ReadonlyMap<string, BoundListener>;
+  readonly lent: Pick<LentSockets, "lend" | "putBack">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
   readonly closeFd: (fd: number) => void;
   readonly post: (cause: string) => void;
@@ -73,7 +75,7 @@ export class PingoraWay {
 
   /** SIGQUIT: begins, or says why not before anything has changed. */
   ask(cause: string): void {
-    const { plan, clock, log, post } = this.#parts;
+    const { plan, clock, log, post, lent } = this.#parts;
     if (this.#attempt !== undefined) {
       log.info(`${cause} again: an upgrade is under way`, { cause });
       return;
@@ -83,6 +85,7 @@ export class PingoraWay {
     const refusal = pingoraRefusal(plan.listeners);
     if (refusal === undefined) {
       this.#attempt = attempt;
+      lent.lend();
       post(cause);
     } else this.#failed(attempt, "sockets", `cannot hand over in pingora's way: ${refusal}`);
   }
@@ -176,6 +179,7 @@ export class PingoraWay {
 
   #back(attempt: Attempt, event: "HandoverFailed" | "SuccessorLost", cause: UpgradeCause, reason: string): Posted {
     attempt.successor?.close();
+    this.#parts.lent.putBack();
     this.#failed(attempt, cause, reason);
     return { event, cause: reason };
   }

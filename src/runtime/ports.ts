@@ -198,6 +198,10 @@ export interface Sockets {
   bindPrivate(listener: BoundListener): BoundListener;
   /** False for a unix socket whose path is not there: what is bound at it is in another container. */
   isReachable(spec: ListenerSpec): boolean;
+  /** whether accept(2) waits there, for all who have the socket */
+  isBlocking(listener: BoundListener): boolean;
+  /** Puts back what others who have the socket may have changed: this, and the backlog of its spec. @throws Error with errno as `code` */
+  takeBack(listener: BoundListener, blocking: boolean): void;
   /** Gives the path of a unix socket the mode of its spec; nothing for others. @throws Error EPERM: it is another user's */
   setMode(listener: BoundListener): void;
   /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */

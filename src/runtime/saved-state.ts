@@ -18,6 +18,8 @@ export interface SavedState {
   /** services held in favour of a successor */
   readonly yielded: readonly string[];
   readonly upgrade?: SavedUpgrade;
+  /** there while a successor has our sockets, too: the listeners that blocked before */
+  readonly lent?: readonly string[];
   readonly instances: Readonly<Record<string, InstanceRecord>>;
 }
 

@@ -571,6 +571,8 @@ test("openListeners does not wait for the tries of one listener when another can
     asIs: (spec, fd) => ({ spec, fd }),
     bindPrivate: (listener) => listener,
     isReachable: () => true,
+    isBlocking: () => true,
+    takeBack() {},
     setMode() {},
     remove() {},
     close() {},

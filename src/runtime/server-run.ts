@@ -123,6 +123,7 @@ export class ServerRun {
     this.#succession = new Succession({
       server: parts,
       saved: this.#saved?.upgrade,
+      lent: this.#saved?.lent,
       services: this.#services,
       listeners: this.#listeners,
       store: this.store,
@@ -352,6 +353,7 @@ export class ServerRun {
         const posted = this.#failed(phase, error);
         this.#inbox.post(posted.event, posted.cause);
       });
+    if (!replaced) this.#succession.takeBackLent();
     const { strays, resumed } = this.#services.resume(saved, init.recovered.children);
     for (const { id, exit } of strays) {
       // a probe's process, a stop command's, or one whose exit is on record already
@@ -393,7 +395,7 @@ export class ServerRun {
 
   #save(): void {
     const { snapshot } = this.store;
-    const { saved: upgrade } = this.#succession;
+    const { saved: upgrade, lent } = this.#succession;
     const { record: stop } = this.#shutdown;
     const state: SavedState = {
       version: 1,
@@ -406,6 +408,7 @@ export class ServerRun {
       yielded: this.#services.yielding.names,
       instances: this.#services.records,
       ...(upgrade === undefined ? {} : { upgrade }),
+      ...(lent === undefined ? {} : { lent }),
       ...(stop === undefined ? {} : { stop }),
     };
     const text = saveText(state);

@@ -5,6 +5,7 @@ import type { ListenerSpec } from "../core/plan.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
 import type { Task } from "./driver.js";
 import type { Inbox, Posted } from "./inbox.js";
+import { LentSockets } from "./lent-sockets.js";
 import { heldName } from "./listener-set.js";
 import { PingoraWay } from "./pingora-way.js";
 import type { BoundListener, ExitStatus } from "./ports.js";
@@ -18,6 +19,8 @@ import { type SavedUpgrade, Upgrades } from "./upgrades.js";
 export interface SuccessionParts {
   readonly server: ServerParts;
   readonly saved: SavedUpgrade | undefined;
+  /** listeners that a supervisor before this one had lent, and that blocked then */
+  readonly lent: readonly string[] | undefined;
   readonly services: ServiceSet;
   readonly listeners: Map<string, BoundListener>;
   readonly store: StatusStore;
@@ -33,17 +36,20 @@ const noSockets: ReadonlyMap<string, number> = new Map();
 /** How this server comes into the place of another, and leaves its own to one: in our way, in pingora's, or not at all. */
 export class Succession {
   readonly #parts: SuccessionParts;
+  readonly #lent: LentSockets;
   readonly #ours: Upgrades | undefined;
   readonly #pingora: PingoraWay | undefined;
 
   constructor(parts: SuccessionParts) {
     this.#parts = parts;
     const { server, listeners, store, inbox, shutdown } = parts;
+    this.#lent = new LentSockets({ ...server, listeners, saved: parts.lent, save: parts.save });
     this.#ours =
       server.upgrade &&
       new Upgrades({
         ...parts,
         upgrade: server.upgrade,
+        lent: this.#lent,
         pingora: () => this.#pingora,
         tell: () => this.report(false),
         stop: () => shutdown.record,
@@ -55,6 +61,7 @@ export class Succession {
         ...server,
         pingora: server.pingora,
         listeners,
+        lent: this.#lent,
         post: (cause) => inbox.post("GracefulUpgrade", cause),
         acceptOver: (connection) => this.#ours?.acceptOver(connection) ?? false,
         view: (view) => store.set({ upgrade: view }),
@@ -89,6 +96,10 @@ export class Succession {
 
   get saved(): SavedUpgrade | undefined {
     return this.#ours?.saved;
+  }
+
+  get lent(): readonly string[] | undefined {
+    return this.#lent.saved;
   }
 
   /** what SIGQUIT is for */
@@ -154,6 +165,11 @@ export class Succession {
     this.#ours?.resume();
     const verdict = this.#ours?.verdict;
     return verdict && this.#succeeded(verdict);
+  }
+
+  /** As a restarted supervisor that owns, and has its sockets: the successor that had them, too, has lost. */
+  takeBackLent(): void {
+    this.#lent.takeBack();
   }
 
   /** The sockets that come from another generation, by listener; Posted: they do not come. */

@@ -5,6 +5,7 @@ import type { GenerationView } from "../core/snapshot.js";
 import type { UpgradeOutcome } from "../core/upgrade-outcome.js";
 import type { HandoverIdentity, Owner, PeerFacts } from "./handover-ports.js";
 import type { Inbox, Posted } from "./inbox.js";
+import type { LentSockets } from "./lent-sockets.js";
 import { heldName } from "./listener-set.js";
 import { completed, NewGeneration } from "./new-generation.js";
 import { lockName, OldGeneration } from "./old-generation.js";
@@ -39,6 +40,7 @@ export interface UpgradesParts {
   readonly saved: SavedUpgrade | undefined;
   readonly services: ServiceSet;
   readonly listeners: Map<string, BoundListener>;
+  readonly lent: LentSockets;
   readonly store: StatusStore;
   readonly inbox: Inbox;
   readonly endpoints: { open(): void; pause(): void };
@@ -94,6 +96,7 @@ export class Upgrades {
       yielding: services.yielding,
       left: () => services.left,
       listeners,
+      lent: parts.lent,
       busy: () => this.#busy(),
       post: (cause) => {
         // in the phase already, with nobody at upgrade_sock
@@ -188,6 +191,7 @@ export class Upgrades {
   /** A line of the init is over. */
   lineEnded(line: number, status: ExitStatus): void {
     this.#older.lineEnded(line);
+    if (this.old.rejected.delete(line) && !this.old.busy) this.#parts.lent.putBack();
     this.orders.ended(line, status);
   }
 
@@ -208,7 +212,7 @@ export class Upgrades {
     const { saved, server, upgrade } = this.#parts;
     if (upgrade.owner === undefined) return;
     const { init, clock } = server;
-    for (const { line } of init.recovered.lines) if (line > init.line) init.abandon(line);
+    for (const { line } of init.recovered.lines) if (line > init.line) this.old.abandon(line);
     if (this.#undecided !== undefined) {
       // the one before may have died between the journal's word and this
       if (!init.primary) init.own();

@@ -123,6 +123,8 @@ export class FakeServer {
         adopt: (spec, fd) => ({ spec, fd }),
         asIs: (spec, fd) => ({ spec, fd }),
         bindPrivate: (listener) => ({ ...listener, standsFor: listener }),
+        isBlocking: () => true,
+        takeBack() {},
         setMode() {},
         isReachable: () => true,
         remove() {},

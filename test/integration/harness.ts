@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -170,6 +170,13 @@ export function kill(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
   try {
     process.kill(pid, signal);
   } catch {}
+}
+
+/** Whether accept(2) waits at the first socket that a service was passed: a flag of the socket, for all who have it. Undefined: it does not run. */
+export function blocks(pid = 0): boolean | undefined {
+  if (!existsSync(`/proc/${pid}/fdinfo/3`)) return undefined;
+  const flags = /^flags:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/3`, "utf8"))?.[1] ?? "";
+  return (Number.parseInt(flags, 8) & constants.O_NONBLOCK) === 0;
 }
 
 export function childrenOf(pid: number): number[] {

@@ -27,8 +27,8 @@ export type Sent =
   | { readonly kind: "refused"; readonly reason: string };
 
 /**
- * The old one's side: connects to whoever waits at `path`, and sends it the sockets as pingora does. Everything is as before unless the result
- * is `sent`; the sockets stay the caller's in any case.
+ * The old one's side: connects to whoever waits at `path`, and sends it the sockets as pingora does. They stay the caller's in any case, and
+ * everything is as before unless the result is `sent`, but for O_NONBLOCK: when it is not wanted any more, the caller has to put that back.
  */
 export async function sendToPingora(
   path: string,
@@ -67,8 +67,8 @@ async function converse(
     if (word === directory && directory !== "") return { kind: "ours", connection };
     ours = true;
   }
-  // tokio would stand still in accept on a socket that blocks; the flag is the socket's, whoever has it
-  for (const { fd } of sockets) addon.setNonblock(fd, true);
+  // tokio would stand still in accept on a socket that blocks; the flag is the socket's, whoever has it. One of ours leaves it to its services
+  if (!ours) for (const { fd } of sockets) addon.setNonblock(fd, true);
   const names = encodePingoraNames(sockets.map(({ key }) => key));
   const sent = addon.sendmsg(
     connection,

@@ -36,6 +36,12 @@ export function adopt(spec: ListenerSpec, fd: number): BoundListener {
   return described(spec, fd);
 }
 
+/** A socket that another generation had, too, as it was before. One that was shut down there listens again. */
+export function takeBack({ spec, fd }: BoundListener, blocking: boolean): void {
+  native().setNonblock(fd, !blocking);
+  if (isStream(spec)) native().listen(fd, spec.backlog);
+}
+
 function isStream({ address }: ListenerSpec): boolean {
   return address.kind === "tcp" || (address.kind === "unix" && address.type !== "dgram");
 }

@@ -6,7 +6,7 @@ import type { BindRetrySpec, ListenerSpec } from "../../core/plan.js";
 import type { BoundListener, Log, Sockets } from "../../runtime/ports.js";
 import { native } from "../native/addon.js";
 import { addressText, errnoOf } from "./address-text.js";
-import { adopt, described } from "./adopt.js";
+import { adopt, described, takeBack } from "./adopt.js";
 import { holderOf } from "./holder.js";
 import { openInet } from "./open-inet.js";
 import { openPrivate } from "./open-private.js";
@@ -25,6 +25,8 @@ export function createSockets(options: {
     adopt,
     asIs: described,
     bindPrivate: (listener) => openPrivate(listener, options.privateDirectories ?? [tmpdir()]),
+    isBlocking: ({ fd }) => !native().getFlags(fd).nonblock,
+    takeBack,
     isReachable: ({ address }) => address.kind !== "unix" || address.path.startsWith("@") || existsSync(address.path),
     setMode: ({ spec: { address }, path }) => {
       if (address.kind === "unix" && path !== undefined && !address.path.startsWith("@"))

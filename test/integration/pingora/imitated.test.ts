@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { resolve } from "node:path";
 import { test } from "node:test";
-import { eventually, freePort, kill, startServer } from "../harness.js";
+import { blocks, eventually, freePort, kill, startServer } from "../harness.js";
 import { ask, Folder, imitation, load, ours, total } from "./stage.js";
 
 test("SIGQUIT hands over to an imitation of a pingora, of either version", async () => {
@@ -73,6 +74,27 @@ for (const [mode, reason] of Object.entries(failing)) {
     assert.deepEqual(total(await stop()).failed, []);
   });
 }
+
+test("a service that waits in accept(2) goes on when a pingora has failed, which needs its sockets non-blocking", async () => {
+  using folder = new Folder();
+  const port = await freePort();
+  const text = `
+upgrade_sock: ${folder.at("up.sock")}
+listeners: { front: { tcp: "127.0.0.1:${port}" } }
+services:
+  web: { command: [python3, ${resolve("test/fixtures/waits.py")}, "1"], listeners: [front], restart: { limit: 0 } }
+`;
+  await using server = startServer(text);
+  await server.phase("Running");
+  await using successor = imitation("new", folder.at("up.sock"), "die");
+  await successor.said("waiting");
+  server.signal("SIGQUIT");
+  await eventually(async () => (await server.status())?.lastUpgrade?.result === "rolled-back", { what: server.stderr });
+  const status = await server.phase("Running");
+  assert.equal(blocks(status.services[0]?.instances[0]?.pid), true);
+  for (let i = 0; i < 3; i++) assert.equal(await ask(port), "ours", server.stderr);
+  assert.equal((await server.status())?.services[0]?.instances[0]?.restarts, 0);
+});
 
 test("SIGQUIT with nobody at upgrade_sock tries as often as it is told, and the server serves on", async () => {
   using folder = new Folder();
