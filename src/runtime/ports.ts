@@ -250,8 +250,11 @@ export type ProbeResult =
       readonly ok: false;
       readonly reason: string;
       readonly output?: string;
-      /** others accepted on the same sockets, and were faster each time: nothing was learnt of the processes that were asked */
-      readonly lost?: true;
+      /**
+       * Nothing was learnt of the processes that were asked: others accepted on the same sockets, and were faster each time; or whoever accepted
+       * had closed the connection before it was seen who that was (`unseen`).
+       */
+      readonly lost?: "others" | "unseen";
     };
 /** Asks once. Never throws, never later than `timeoutMs`; with `acceptedBy` they may pass twice: until one of them has accepted, and until it answers. */
 export interface Prober {

@@ -15,7 +15,7 @@ const spec: ProbeSpec = {
 };
 const bad: ProbeResult = { ok: false, reason: "no" };
 const good = { ok: true } as ProbeResult;
-const lost: ProbeResult = { ok: false, reason: "others were faster", lost: true };
+const lost: ProbeResult = { ok: false, reason: "others were faster", lost: "others" };
 
 function run(change: Partial<ProbeSpec>, eager: boolean) {
   const clock = new ManualClock();
@@ -134,4 +134,18 @@ test("runProbe counts lost races as failures when they have been lost for three 
   // from 1 s on, for 3 x 3 x (1 s + 0.1 s); then 3 failures
   await clock.advance(30_000);
   assert.deepEqual(told.slice(1), [{ ok: false, reason: "others were faster", final: true, at: 13_000 }]);
+});
+
+test("runProbe never counts as a failure what was closed before it was seen who had accepted it, and never as a success", async () => {
+  const unseen: ProbeResult = { ok: false, reason: "closed", lost: "unseen" };
+  const ready = run({}, false);
+  ready.world.result = good;
+  await settle();
+  ready.world.result = unseen;
+  await ready.clock.advance(60_000);
+  assert.deepEqual(ready.told, [{ ok: true, at: 0 }]);
+  const starting = run({}, true);
+  starting.world.result = unseen;
+  await starting.clock.advance(60_000);
+  assert.deepEqual(starting.told, [{ ok: false, reason: "closed", final: false, at: 0 }]);
 });

@@ -47,8 +47,10 @@ export async function runProbe(loop: ProbeLoop, clock: Clock, signal: AbortSigna
     while (due <= asked) due += spec.periodMs;
     const result = await loop.ask(spec.timeoutMs, signal);
     if (signal.aborted) return;
-    lostSince = !result.ok && result.lost === true ? (lostSince ?? asked) : undefined;
-    const learntNothing = lostSince !== undefined && clock.now() - lostSince < patienceMs(spec);
+    const lost = result.ok ? undefined : result.lost;
+    lostSince = lost === "others" ? (lostSince ?? asked) : undefined;
+    // who closes at once may be the process that is asked, however long it takes to see it
+    const learntNothing = lost === "unseen" || (lostSince !== undefined && clock.now() - lostSince < patienceMs(spec));
     if (result.ok) {
       successes += 1;
       failures = 0;

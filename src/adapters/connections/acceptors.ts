@@ -1,7 +1,14 @@
-import type { BoundListener } from "../../runtime/ports.js";
 import { addressDigits } from "../native/address-digits.js";
-import type { ConnectionTable, OwnConnections } from "./connection-table.js";
-import { indexListeners } from "./listener-index.js";
+import {
+  type ClientSocket,
+  type ConnectionTable,
+  clientPlace,
+  established,
+  isLive,
+  isLocal,
+  type OwnConnections,
+} from "./connection-table.js";
+import type { ListenerIndex } from "./listener-index.js";
 import { NetlinkTable } from "./netlink-table.js";
 import { readProcTable } from "./proc-table.js";
 import { SocketOwners } from "./socket-owners.js";
@@ -12,73 +19,76 @@ export type ClientEnd =
       readonly kind: "tcp";
       readonly localAddress: string;
       readonly localPort: number;
+      readonly remoteAddress: string;
       readonly remotePort: number;
     }
-  | { readonly kind: "unix"; readonly inode: number; readonly path: string };
+  | { readonly kind: "unix"; readonly inode: number };
 
-/** `queued`: nobody yet; `gone`: it is closed, or not to be seen here */
-export type Acceptance = "queued" | "mine" | "other" | "gone";
+/** `queued`: nobody yet; `closed`: whoever it was has closed it again, and nobody can tell who; `untold`: it is not to be seen here */
+export type Acceptance = "queued" | "mine" | "other" | "closed" | "untold";
 
 /** Tells who has accepted each of these connections of ours: one of the processes, or one below them (`mine`), or somebody else. */
 export function createAcceptors(): (ends: readonly ClientEnd[], pids: readonly number[]) => Acceptance[] {
   const kernel = new NetlinkTable();
-  const inodeOf = (end: ClientEnd): number | undefined => {
-    const index = indexListeners(placesOf(end));
-    const others = allBut(end);
-    let table: ConnectionTable;
+  const tableOf = (ends: readonly ClientEnd[]): ConnectionTable => {
+    const [index, others] = [placesOf(ends), allBut(ends)];
     try {
-      table = kernel.read(index, others);
+      return kernel.read(index, others, always, always);
     } catch {
       // which end of a unix socket is whose, the text does not tell
-      if (end.kind === "unix") return undefined;
-      table = readProcTable(index, others);
+      return readProcTable({ ...index, paths: new Map() }, others, always, always);
     }
-    return table.entries[0]?.inode;
   };
   return (ends, pids) => {
-    const inodes = ends.map(inodeOf);
-    const accepted = new Set(inodes.filter((inode): inode is number => inode !== undefined && inode !== 0));
+    const { entries, exact } = tableOf(ends);
+    const byClient = new Map(
+      entries.map((entry) => [entry.client === undefined ? "" : clientKey(entry.client), entry]),
+    );
+    const found = ends.map((end) => byClient.get(endKey(end)));
+    const accepted = new Set(found.flatMap((entry) => (entry === undefined || entry.inode === 0 ? [] : [entry.inode])));
     const owners = new SocketOwners();
     if (accepted.size > 0)
       owners.learn(
         accepted,
         pids.map((pid) => ({ instance: "asked", pid })),
       );
-    return inodes.map((inode) => {
-      if (inode === undefined) return "gone";
-      if (inode === 0) return "queued";
-      if (owners.instanceOf(inode) !== undefined) return "mine";
-      return owners.exact ? "other" : "gone";
+    return found.map((entry, i) => {
+      const end = ends[i];
+      // of one that ends on another machine nothing can be seen, of one that was reset nothing is left
+      if (entry === undefined) return exact && end !== undefined && endsHere(end) ? "closed" : "untold";
+      if (entry.inode === 0) return isLive(0, entry.state ?? established) ? "queued" : "closed";
+      if (owners.instanceOf(entry.inode) !== undefined) return "mine";
+      return owners.exact ? "other" : "untold";
     });
   };
 }
 
-/** Wherever it may have been accepted: an IPv4 connection by an IPv6 socket, too. */
-function placesOf(end: ClientEnd): ReadonlyMap<string, BoundListener> {
-  const common = { name: "asked", key: "", backlog: 0, reusePort: false, passAs: "systemd", envName: "" } as const;
-  if (end.kind === "unix") {
-    const address = { kind: "unix", path: end.path, mode: 0, type: "stream" } as const;
-    return new Map([["asked", { spec: { ...common, address }, fd: -1, path: end.path }]]);
-  }
-  const port = end.remotePort;
-  const at = (host: string): BoundListener => ({
-    spec: { ...common, address: { kind: "tcp", host, port, ipv6Only: false } },
-    fd: -1,
-    host,
-    port,
-  });
-  return new Map([
-    ["asked", at("0.0.0.0")],
-    ["asked by IPv6", at("::")],
-  ]);
+const always = () => true;
+
+function endsHere(end: ClientEnd): boolean {
+  return end.kind === "unix" || isLocal(addressDigits(end.localAddress), addressDigits(end.remoteAddress));
 }
 
-/** Everything but the connection that is asked for counts as somebody else's. */
-function allBut(end: ClientEnd): OwnConnections {
-  if (end.kind === "unix") return { hasPort: () => true, hasInode: (inode) => inode !== end.inode };
-  const digits = addressDigits(end.localAddress);
-  return {
-    hasPort: (port, address) => !(port === end.localPort && address().endsWith(digits)),
-    hasInode: () => true,
-  };
+function clientKey(client: ClientSocket): string {
+  return client.kind === "inode" ? `${client.inode}` : client.place;
+}
+
+function endKey(end: ClientEnd): string {
+  return end.kind === "unix"
+    ? `${end.inode}`
+    : clientPlace(addressDigits(end.localAddress), end.localPort, end.remotePort);
+}
+
+/** Wherever they may have been accepted: an IPv4 connection by an IPv6 socket, too; at a path that leads to a socket of another name. */
+function placesOf(ends: readonly ClientEnd[]): ListenerIndex {
+  const ports = new Set(ends.flatMap((end) => (end.kind === "tcp" ? [end.remotePort] : [])));
+  const paths = { size: ends.some(({ kind }) => kind === "unix") ? 1 : 0, get: () => "asked" };
+  return { ports, families: new Set([4, 6]), paths, atPort: () => "asked" };
+}
+
+/** Everything but the connections that are asked for counts as somebody else's. */
+function allBut(ends: readonly ClientEnd[]): OwnConnections {
+  const ports = new Set(ends.map((end) => (end.kind === "tcp" ? end.localPort : 0)));
+  const inodes = new Set(ends.map((end) => (end.kind === "unix" ? end.inode : 0)));
+  return { hasPort: (port) => !ports.has(port), hasInode: (inode) => !inodes.has(inode) };
 }

@@ -4,6 +4,8 @@ export interface TableEntry {
   readonly listener: string;
   /** of the accepted socket; 0 while it waits in the accept queue */
   readonly inode: number;
+  /** of TCP, by the kernel's number */
+  readonly state?: number;
   /** who accepted it, where the kernel tells */
   readonly uid?: number;
   /** whose connection it is, where that was asked for and can be told */

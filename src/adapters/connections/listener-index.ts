@@ -7,7 +7,7 @@ export interface ListenerIndex {
   readonly ports: ReadonlySet<number>;
   readonly families: ReadonlySet<4 | 6>;
   /** bound name -> listener */
-  readonly paths: ReadonlyMap<string, string>;
+  readonly paths: Pick<ReadonlyMap<string, string>, "get" | "size">;
   /** `address`: 8 or 32 hexadecimal digits, asked for only where it matters */
   atPort(port: number, family: 4 | 6, address: () => string): string | undefined;
 }

@@ -32,14 +32,19 @@ export class NetlinkTable {
   #unix = Buffer.alloc(256 * unixRecordBytes);
 
   /** @throws Error with a code: not allowed (EPERM, EACCES), or not there (EPROTONOSUPPORT, ENOENT) in a sandbox or a small kernel */
-  read(index: ListenerIndex, own: OwnConnections, wanted: Wanted = () => false): ConnectionTable {
+  read(
+    index: ListenerIndex,
+    own: OwnConnections,
+    wanted: Wanted = () => false,
+    shown: (inode: number, state: number) => boolean = isLive,
+  ): ConnectionTable {
     const entries: TableEntry[] = [];
     let exact = true;
     if (index.ports.size > 0) {
       for (const family of index.families) {
         const dump = this.#dumpTcp(family, index.ports);
         exact &&= dump.exact;
-        readTcp(dump, index, own, wanted, entries);
+        readTcp(dump, index, own, wanted, shown, entries);
       }
     }
     if (index.paths.size > 0) {
@@ -115,6 +120,7 @@ function readTcp(
   index: ListenerIndex,
   own: OwnConnections,
   wanted: Wanted,
+  shown: (inode: number, state: number) => boolean,
   entries: TableEntry[],
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
@@ -128,12 +134,13 @@ function readTcp(
     const inode = view.getUint32(at, little);
     const family = view.getUint8(at + 13) === 6 ? 6 : 4;
     length = family === 6 ? 16 : 4;
-    if (!isLive(inode, view.getUint8(at + 12))) continue;
+    const state = view.getUint8(at + 12);
+    if (!shown(inode, state)) continue;
     const [localPort, port] = [view.getUint16(at + 8, little), view.getUint16(at + 10, little)];
     if (own.hasPort(port, remoteAddress)) continue;
     const listener = index.atPort(localPort, family, localAddress);
     if (listener === undefined) continue;
-    const entry = { listener, inode, uid: view.getUint32(at + 4, little) };
+    const entry = { listener, inode, state, uid: view.getUint32(at + 4, little) };
     if (wanted(inode) && isLocal(localAddress(), remoteAddress())) {
       const place = clientPlace(remoteAddress(), port, localPort);
       entries.push({ ...entry, client: { kind: "place", place, port } });

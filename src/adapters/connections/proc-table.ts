@@ -4,6 +4,8 @@ import {
   type ClientPlace,
   type ConnectionTable,
   clientPlace,
+  closeWait,
+  established,
   isLive,
   isLocal,
   type OwnConnections,
@@ -14,7 +16,7 @@ import type { ListenerIndex } from "./listener-index.js";
 
 const fin1 = 4;
 const fin2 = 5;
-const liveStates = new Set([1, fin1, fin2, 8]);
+const states = new Set([established, fin1, fin2, closeWait]);
 const little = endianness() === "LE";
 
 /** Reads the tables as text, where the socket diagnosis is not to be had: slower, never exact, and it knows no peer of a unix socket. */
@@ -22,18 +24,19 @@ export function readProcTable(
   index: ListenerIndex,
   own: OwnConnections,
   wanted: Wanted = () => false,
+  shown: (inode: number, state: number) => boolean = isLive,
 ): ConnectionTable {
   const entries: TableEntry[] = [];
   for (const family of index.families) {
     for (const { local, remote, state, uid, inode } of tcpSockets(family)) {
-      if (!liveStates.has(state) || !index.ports.has(local.port) || !isLive(inode, state)) continue;
+      if (!states.has(state) || !index.ports.has(local.port) || !shown(inode, state)) continue;
       if (own.hasPort(remote.port, remote.address)) continue;
       const listener = index.atPort(local.port, family, local.address);
       if (listener === undefined) continue;
       const asked = wanted(inode) && isLocal(local.address(), remote.address());
       const place = asked ? clientPlace(remote.address(), remote.port, local.port) : "";
       const client = asked ? { client: { kind: "place", place, port: remote.port } as const } : {};
-      entries.push({ listener, inode, uid, ...client });
+      entries.push({ listener, inode, state, uid, ...client });
     }
   }
   if (index.paths.size > 0) {
@@ -56,7 +59,7 @@ export function readProcClients(ports: ReadonlySet<number>): ReadonlyMap<ClientP
   const found = new Map<ClientPlace, number>();
   for (const family of [4, 6] as const)
     for (const { local, remote, state, inode } of tcpSockets(family))
-      if (liveStates.has(state) && ports.has(local.port))
+      if (states.has(state) && ports.has(local.port))
         found.set(clientPlace(local.address(), local.port, remote.port), inode);
   return found;
 }

@@ -4,12 +4,21 @@ import type { OwnConnections } from "./own-connections.js";
 
 /** Our end of a connection, as who looks for the other end knows it. */
 export type ClientEnd =
-  | { readonly kind: "tcp"; readonly localAddress: string; readonly localPort: number; readonly remotePort: number }
-  | { readonly kind: "unix"; readonly inode: number; readonly path: string };
+  | {
+      readonly kind: "tcp";
+      readonly localAddress: string;
+      readonly localPort: number;
+      readonly remoteAddress: string;
+      readonly remotePort: number;
+    }
+  | { readonly kind: "unix"; readonly inode: number };
 
-type Acceptance = "queued" | "mine" | "other" | "gone";
+type Acceptance = "queued" | "mine" | "other" | "closed" | "untold";
 
-/** Who has accepted each connection: nobody yet, one of the processes or one below them, somebody else; `gone`: that cannot be told. */
+/**
+ * Who has accepted each connection: nobody yet, one of the processes or one below them, somebody else; `closed`: somebody, who has closed it
+ * again; `untold`: what goes on at the other end cannot be seen here.
+ */
 export type Acceptors = (ends: readonly ClientEnd[], pids: readonly number[]) => readonly Acceptance[];
 
 /** Opens a connection for a probe. */
@@ -33,6 +42,8 @@ export interface AcceptedParts {
   readonly own: OwnConnections;
   /** told when somebody else was faster */
   readonly othersAccepted: () => void;
+  /** told when somebody has accepted and closed a connection before it was seen who */
+  readonly closed: () => void;
 }
 
 /**
@@ -69,7 +80,7 @@ export async function acceptedConnection(
 async function choose(
   sockets: readonly Socket[],
   options: NetConnectOpts,
-  { pids, acceptors, othersAccepted }: AcceptedParts,
+  { pids, acceptors, othersAccepted, closed }: AcceptedParts,
   signal: AbortSignal,
 ): Promise<Socket | undefined> {
   const from = performance.now();
@@ -79,13 +90,13 @@ async function choose(
       ends.filter((end) => end !== undefined),
       pids,
     ).values();
-    const found = ends.map((end) => (end === undefined ? "gone" : (known.next().value ?? "gone")));
+    const found = ends.map((end) => (end === undefined ? "closed" : (known.next().value ?? "untold")));
     const mine = sockets[found.indexOf("mine")];
     // where it cannot be told, any answer has to do
-    const untold = sockets.find((each, i) => found[i] === "gone" && !each.destroyed && !each.readableEnded);
+    const untold = sockets.find((each, i) => found[i] === "untold" && !each.destroyed);
     if (mine !== undefined || untold !== undefined) return mine ?? untold;
-    // what is closed by now was accepted by somebody
-    if (found.some((each) => each !== "queued")) othersAccepted();
+    if (found.includes("other")) othersAccepted();
+    if (found.includes("closed")) closed();
     if (!found.includes("queued")) return undefined;
     await pause(look);
   }
@@ -117,9 +128,10 @@ function clientEnd(socket: Socket, options: NetConnectOpts): ClientEnd | undefin
   if ("path" in options && options.path !== undefined) {
     const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
     if (handle?.fd === undefined || handle.fd < 0) return undefined;
-    return { kind: "unix", inode: fstatSync(handle.fd).ino, path: options.path };
+    return { kind: "unix", inode: fstatSync(handle.fd).ino };
   }
-  const { localAddress, localPort, remotePort } = socket;
-  if (localAddress === undefined || localPort === undefined || remotePort === undefined) return undefined;
-  return { kind: "tcp", localAddress, localPort, remotePort };
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined)
+    return undefined;
+  return { kind: "tcp", localAddress, localPort, remoteAddress, remotePort };
 }

@@ -33,7 +33,13 @@ export function createProber({ own = new OwnConnections(), acceptors, ...world }
                 race.run(
                   acceptedConnection(
                     options,
-                    { pids: acceptedBy, acceptors, own, othersAccepted: () => race.othersAccepted() },
+                    {
+                      pids: acceptedBy,
+                      acceptors,
+                      own,
+                      othersAccepted: () => race.othersAccepted(),
+                      closed: () => race.closed(),
+                    },
                     over,
                   ),
                   restart,

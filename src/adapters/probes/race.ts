@@ -9,12 +9,14 @@ import { secondsText } from "./attempt.js";
 export class Race {
   #running = false;
   #othersAccepted = false;
+  #closed = false;
   #won = false;
 
   /** `won`: called when the first connection is there */
   async run(connection: Promise<Socket>, won: () => void): Promise<Socket> {
     this.#running = true;
     this.#othersAccepted = false;
+    this.#closed = false;
     const socket = await connection;
     this.#running = false;
     // once only: redirects must not make it last
@@ -27,9 +29,22 @@ export class Race {
     this.#othersAccepted = true;
   }
 
+  /** One was closed again before it was seen who had accepted it. */
+  closed(): void {
+    this.#closed = true;
+  }
+
   /** What it means that time is over now; undefined: no more than it would without a race. Where nobody accepts, the own processes do not either. */
   late(timeoutMs: number): ProbeResult | undefined {
-    if (!this.#running || !this.#othersAccepted) return undefined;
-    return { ok: false, reason: `others accepted all of its connections for ${secondsText(timeoutMs)}`, lost: true };
+    if (!this.#running) return undefined;
+    const time = secondsText(timeoutMs);
+    if (this.#closed)
+      return {
+        ok: false,
+        reason: `connections closed for ${time} before it was seen who accepted them`,
+        lost: "unseen",
+      };
+    if (!this.#othersAccepted) return undefined;
+    return { ok: false, reason: `others accepted all of its connections for ${time}`, lost: "others" };
   }
 }

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { createAcceptors } from "../../../src/adapters/connections/acceptors.js";
 import { native } from "../../../src/adapters/native/addon.js";
@@ -13,7 +16,7 @@ import { SpawningInit } from "./spawning-init.js";
 
 const timeoutMs = 1_000;
 const noAnswer: ProbeResult = { ok: false, reason: "no answer within 1 s" };
-const lost: ProbeResult = { ok: false, reason: "others accepted all of its connections for 1 s", lost: true };
+const lost: ProbeResult = { ok: false, reason: "others accepted all of its connections for 1 s", lost: "others" };
 
 const addon = native();
 const socket = addon.socket(addon.constants.AF_INET, addon.constants.SOCK_STREAM);
@@ -28,8 +31,8 @@ after(() => {
 });
 
 /** A process that has the listening socket, too; what it does with it. */
-async function having(program: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit", socket] });
+async function having(program: string, listening = socket): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit", listening] });
   children.push(child);
   await once(child.stdout ?? child, "data");
   return child;
@@ -42,10 +45,28 @@ const silent = `
   require("node:net").createServer(() => { accepted += 1; }).listen({ fd: 3 }, () => console.log("up"));
   process.on("SIGTERM", () => { console.log(accepted); process.exit(0); });`;
 
-function asked(child: ChildProcess | undefined, port: number, more: Partial<ProberParts> = {}, limitMs = timeoutMs) {
+/** accepts, says a line and closes */
+const hasty = `
+  require("node:net").createServer((socket) => socket.on("error", () => {}).end("now\\n", () => socket.destroy())).listen({ fd: 3 }, () => console.log("up"));`;
+
+const get = (port: number): ProbeAction => ({
+  kind: "httpGet",
+  scheme: "http",
+  host: "127.0.0.1",
+  port,
+  path: "/",
+  headers: [],
+});
+
+function asked(
+  child: ChildProcess | undefined,
+  what: number | ProbeAction,
+  more: Partial<ProberParts> = {},
+  limitMs = timeoutMs,
+) {
   const init = new SpawningInit();
   const prober = createProber({ init, exits: init, version: "1", acceptors: createAcceptors(), ...more });
-  const action: ProbeAction = { kind: "httpGet", scheme: "http", host: "127.0.0.1", port, path: "/", headers: [] };
+  const action = typeof what === "number" ? get(what) : what;
   const context = { id: "probe/race", env: [], acceptedBy: [child?.pid ?? 0] };
   return prober.ask(action, context, limitMs, new AbortController().signal);
 }
@@ -64,6 +85,30 @@ test("ask finds nothing out about a process when another one has accepted every 
   const tries = Number(String(await said));
   assert.ok(tries > 0 && tries < 300, `${tries} connections in a second`);
   await end(own);
+});
+
+test("ask takes what somebody accepted and closed at once for nobody's answer, by TCP, by HTTP and by a unix socket of whatever name", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pe-race-"));
+  const unix = addon.socket(addon.constants.AF_UNIX, addon.constants.SOCK_STREAM);
+  addon.bindUnix(unix, join(folder, "s.sock"));
+  addon.listen(unix, 511);
+  symlinkSync(folder, join(folder, "link"));
+  const own = await having(standing);
+  const others = [await having(hasty), await having(hasty, unix)];
+  const actions: ProbeAction[] = [
+    { kind: "tcpSocket", host: "127.0.0.1", port: shared },
+    get(shared),
+    { kind: "unixSocket", path: join(folder, "s.sock") },
+    { kind: "unixSocket", path: join(folder, "link", "s.sock") },
+  ];
+  // it is seen now and then who it was
+  for (const action of actions) {
+    const result = await asked(own, action);
+    assert.ok(!result.ok && result.lost !== undefined, JSON.stringify([action, result]));
+  }
+  for (const child of [own, ...others]) await end(child);
+  addon.close(unix);
+  rmSync(folder, { recursive: true });
 });
 
 test("ask finds a process that has accepted and does not answer, and one that stands still where nobody else accepts", async () => {

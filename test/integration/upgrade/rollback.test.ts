@@ -200,3 +200,23 @@ test("a process that had been told to hand over by itself ends with the server",
   assert.equal((await server.exited).code, 0);
   for (const pid of pids) assert.throws(() => process.kill(pid, 0));
 });
+
+test("a new generation that never accepts is not ready by the answers of an old one that closes its connections at once", async () => {
+  const said =
+    'require("node:net").createServer((c) => c.on("error", () => {}).end("1", () => c.destroy())).listen({ fd: 3 })';
+  const hasty = (command: string) => `
+listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
+services:
+  web:
+    command: ${command}
+    listeners: [http]
+    readinessProbe: { tcpSocket: { listener: http }, periodSeconds: 1 }
+upgrade: { probationSeconds: 1, bootSeconds: 4 }
+`;
+  await using stage = await Upgradable.start(hasty(JSON.stringify([process.execPath, "-e", said])));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(hasty('[sleep, "1000"]'));
+  assert.equal(code, 1, err);
+  assert.match(err, /rolled back .*not ready within 4 s: service\/web: .*(closed for 1 s before|others accepted)/);
+  assert.equal((await stage.server.phase("Running")).generation, 1);
+});
