@@ -13,7 +13,7 @@ import { ShellSession } from "./shell-session.js";
 /**
  * Runs the pages, so that they cannot rot:
  *
- *     ```yaml                 `check` accepts it, if it is a configuration and not something for Kubernetes
+ *     ```yaml                 `check` accepts it without a warning, if it is a configuration and not something for Kubernetes
  *     ```yaml check=78        `check` refuses it
  *     ```LANGUAGE file=NAME   is written to the page's folder
  *     ```console              commands after "$ ", continued after "> ", and what they print
@@ -49,16 +49,25 @@ function checkAll(path: string, configs: readonly Block[]): void {
     for (const block of configs) {
       const file = join(dir, "config.yaml");
       writeFileSync(file, block.text);
-      const { status, stdout, stderr } = spawnSync(program, ["check", "-c", file], {
+      const { status, stdout, stderr } = spawnSync(program, ["check", "--json", "-c", file], {
         cwd: dir,
         env: { ...env, PWD: dir },
       });
       const wanted = Number(wordValue(block, "check") ?? 0);
       assert.equal(status, wanted, `${path}:${block.line}: check says\n${stdout}${stderr}`);
+      if (wanted === 0) assert.deepEqual(warningsOf(String(stdout)), [], `${path}:${block.line}: check warns`);
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** Without those of programs that are not on this machine. */
+function warningsOf(output: string): string[] {
+  const { warnings } = JSON.parse(output) as { readonly warnings: readonly { readonly message: string }[] };
+  return warnings
+    .map(({ message }) => message)
+    .filter((text) => !/ is (missing|in no directory of PATH) here$/.test(text));
 }
 
 async function play(path: string, blocks: readonly Block[]): Promise<void> {

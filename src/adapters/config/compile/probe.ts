@@ -94,7 +94,7 @@ function actionOf(
     if (target === undefined) return undefined;
     if (tcpSocket.listener !== undefined) {
       const at = `${path}.tcpSocket`;
-      const message = `always succeeds: pingora-entry itself holds the socket of listener "${tcpSocket.listener}", so the kernel accepts`;
+      const message = `succeeds before the service accepts anything, except during an upgrade: pingora-entry itself holds the socket of listener "${tcpSocket.listener}", so the kernel takes the connection`;
       scene.complaints.warning(
         placeFor(scene.places, at),
         at,
