@@ -8,7 +8,7 @@ import { openHandover } from "../adapters/handover/handover.js";
 import { inheritFromPingora, pingoraHandover } from "../adapters/handover-pingora/handover-pingora.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
 import { exactEnvironment } from "../adapters/init/exact-environment.js";
-import { hardLimit } from "../adapters/init/hard-limits.js";
+import { hardLimit, openFiles } from "../adapters/init/hard-limits.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
@@ -182,6 +182,7 @@ async function putTogether(
             listeners,
             succeeds: place?.upgrade.session !== undefined,
             hardLimit,
+            openInInit: () => openFiles(init.pid),
             pass,
             drainSignal: (each, bound) => drainWay(each, bound)?.signal,
             accepting: (id, pid, bound) => acceptingProcesses(id, bound, { main: pid, init: init.pid }).length > 0,

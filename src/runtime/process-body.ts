@@ -34,6 +34,8 @@ export interface ProcessWorld {
   readonly succeeds: boolean;
   /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
   readonly hardLimit?: (resource: string) => number | undefined;
+  /** how many files the init has open; undefined: not to be seen */
+  readonly openInInit?: () => number | undefined;
   readonly pass: (
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -153,7 +155,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
-      return { ok: false, ...spawnFailure(result, spawn, world.hardLimit) };
+      return { ok: false, ...spawnFailure(result, spawn, world.hardLimit, world.openInInit) };
     },
     resume(id, _pid, receive) {
       expectExit(id, receive);
@@ -171,7 +173,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         );
         const spawn = stopSpawn(companion(command));
         const result = known === undefined ? await init.spawn(ownId, spawn) : undefined;
-        if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit).reason;
+        if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit, world.openInInit).reason;
         else {
           const gaveUp = new Promise<undefined>((resolve) => {
             if (signal.aborted) resolve(undefined);

@@ -35,12 +35,17 @@ test("spawnFailure names the variable or argument that is too long for execve, w
 });
 
 test("spawnFailure says how many descriptors do not fit", () => {
-  const failed = (stage: string, errno: string, count: number) =>
-    spawnFailure({ ok: false, stage, errno }, { ...spec, fds: listeners(count) }, () => 1500).reason;
-  assert.equal(
-    failed("fd", "EMFILE", 1000),
-    "cannot pass 1000 descriptors: the container's hard limit nofile is 1500, 2067 are needed",
-  );
+  const failed = (stage: string, errno: string, count: number, open?: number) =>
+    spawnFailure(
+      { ok: false, stage, errno },
+      { ...spec, fds: listeners(count) },
+      () => 1500,
+      () => open,
+    ).reason;
+  const cannot = "cannot pass 1000 descriptors: the container's hard limit nofile is 1500";
+  assert.equal(failed("fd", "EMFILE", 1000, 1020), `${cannot}, 2027 are needed (1020 of them are open in the init)`);
+  assert.equal(failed("fd", "EMFILE", 1000, 100), `${cannot}, and no more files may be opened`);
+  assert.equal(failed("fd", "EMFILE", 1000), `${cannot}, and no more files may be opened`);
   assert.equal(
     failed("held", "ENOENT", 1),
     "cannot pass 1 listener: the init does not hold them any more, another generation does",

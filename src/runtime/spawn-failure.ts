@@ -23,8 +23,8 @@ const transient = ["EAGAIN", "ENOMEM", "E2BIG"];
 /** execve(2), MAX_ARG_STRLEN without its NUL, where a page has 4 KiB */
 const longestString = 131_071;
 
-/** for what the init has open itself */
-const spare = 64;
+/** both ends of the pipe that tells of a failure, one of them a second time, and an empty stdin */
+const starting = 4;
 
 export interface SpawnFailure {
   readonly reason: string;
@@ -34,11 +34,12 @@ export interface SpawnFailure {
   readonly permanent: boolean;
 }
 
-/** Why the init could not start `spec`, for people. `hardLimit` as in ProcessWorld. */
+/** Why the init could not start `spec`, for people. `hardLimit` and `openInInit` as in ProcessWorld. */
 export function spawnFailure(
   { stage, errno }: Extract<SpawnResult, { ok: false }>,
   spec: SpawnSpec,
   hardLimit: (resource: string) => number | undefined = () => undefined,
+  openInInit: () => number | undefined = () => undefined,
 ): SpawnFailure {
   const why = words[errno] ?? errno;
   const passing = (reason: string): SpawnFailure => ({ reason, code: 126, permanent: false });
@@ -54,7 +55,9 @@ export function spawnFailure(
     case "rlimit":
       return passing(limitFailure(spec, why, hardLimit));
     case "fd":
-      return passing(errno === "EMFILE" ? descriptorFailure(spec, hardLimit("nofile")) : `cannot set fd: ${why}`);
+      return passing(
+        errno === "EMFILE" ? descriptorFailure(spec, hardLimit("nofile"), openInInit()) : `cannot set fd: ${why}`,
+      );
     case "held":
       return { ...passing(heldFailure(spec, errno)), permanent: errno === "ENOTSUP" };
     case "cwd":
@@ -88,11 +91,20 @@ function limitFailure({ limits }: SpawnSpec, why: string, hardLimit: (resource: 
   return `cannot set a limit (${all}): ${why}`;
 }
 
-/** The init places each twice: first beyond all numbers that are wanted, then at its own. */
-function descriptorFailure({ fds }: SpawnSpec, most: number | undefined): string {
+/**
+ * The new process begins with what the init has open, for each generation its listeners, and places its own beyond all numbers that are wanted
+ * first. So at most this many numbers are in use.
+ */
+function descriptorFailure({ fds }: SpawnSpec, most: number | undefined, open: number | undefined): string {
   const highest = Math.max(2, ...fds.map(({ target }) => target));
-  const limit = most === undefined ? "no more files may be opened" : `the container's hard limit nofile is ${most}`;
-  return `cannot pass ${fds.length} descriptors: ${limit}, ${highest + 1 + fds.length + spare} are needed`;
+  const sent = fds.filter(({ held }) => held === undefined).length;
+  const needed = open === undefined ? undefined : highest + 1 + open + sent + starting;
+  const cannot = `cannot pass ${fds.length} descriptors`;
+  if (most === undefined) return `${cannot}: no more files may be opened`;
+  const limit = `${cannot}: the container's hard limit nofile is ${most}`;
+  // when they would fit, it was the supervisor that had none left
+  if (needed === undefined || needed <= most) return `${limit}, and no more files may be opened`;
+  return `${limit}, ${needed} are needed (${open} of them are open in the init)`;
 }
 
 function heldFailure({ fds }: SpawnSpec, errno: string): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** The words of /proc/PID/limits for the names of setrlimit(2). */
 const words: Readonly<Record<string, string>> = {
@@ -21,6 +21,15 @@ export function hardLimit(resource: string): number | undefined {
       .find((each) => words[resource] !== undefined && each.startsWith(words[resource]));
     const hard = line?.slice(26).trim().split(/\s+/)[1];
     return hard === undefined || hard === "unlimited" ? undefined : Number(hard);
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many files a process has open; undefined when that may not be seen. Never throws. */
+export function openFiles(pid: number): number | undefined {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
   } catch {
     return undefined;
   }

@@ -94,6 +94,9 @@ static void open_nothing_as_stdin(void)
 
 static int move_above(int fd, int highest)
 {
+    /* no target's number: where it is it is in nobody's way, and in an upgrade most are there */
+    if (fd > highest)
+        return fd;
     int moved = fcntl(fd, F_DUPFD_CLOEXEC, highest + 1);
     if (moved >= 0)
         return moved;

@@ -153,6 +153,21 @@ for (const [what, { next, reason, cause }] of Object.entries(failures)) {
   });
 }
 
+test("pingora-entry upgrade needs no more descriptors than both generations' listeners and a few", async () => {
+  const names = Array.from({ length: 300 }, (_, index) => `listener-${index}`);
+  const config = `
+listeners:
+${names.map((name) => `  ${name}: { tcp: "127.0.0.1:0" }`).join("\n")}
+services:
+  web: { command: [sleep, "1000"], listeners: [${names.join(", ")}] }
+upgrade: { probationSeconds: 0.5, bootSeconds: 5 }
+`;
+  await using stage = await Upgradable.start(config, { under: ["prlimit", "--nofile=700:700"] });
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(config);
+  assert.equal(code, 0, err + stage.server.stderr);
+});
+
 test("pingora-entry upgrade to a release for another architecture says what is wrong with it", async () => {
   await using stage = await Upgradable.start(generation(1));
   await stage.server.phase("Running");
