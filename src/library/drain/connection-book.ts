@@ -4,6 +4,7 @@ import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
 import { HttpConnection } from "./http-connection.js";
 import { drainSession } from "./http2-session.js";
+import { fdOf } from "./sibling.js";
 
 export type DrainableServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
 
@@ -20,6 +21,8 @@ export class ConnectionBook {
   ended = 0;
   cut = 0;
   readonly #connections = new Map<Socket, HttpConnection>();
+  /** by descriptor: TCP connections whose TLS handshake is not complete; of a silent one nothing else is ever told */
+  readonly #handshakes = new Map<number, HttpConnection>();
   /** all there are, below TLS and HTTP/2 */
   readonly #sockets = new Set<Socket>();
   readonly #cutSessions = new Set<ServerHttp2Session>();
@@ -27,14 +30,17 @@ export class ConnectionBook {
 
   constructor(server: DrainableServer, more: Readonly<Record<string, Listener>>) {
     const plain = isPlainHttp1(server);
+    const tls = "setSecureContext" in server;
     const listeners: Readonly<Record<string, Listener>> = {
       ...more,
       connection: (socket: Socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));
         if (plain) this.#track(socket);
+        else if (tls) this.#trackHandshake(socket);
       },
       secureConnection: (socket: Socket & { readonly alpnProtocol?: string }) => {
+        this.#handshakeOver(socket);
         if (socket.alpnProtocol !== "h2") this.#track(socket);
       },
       session: (session: ServerHttp2Session) => this.#trackSession(session),
@@ -63,7 +69,8 @@ export class ConnectionBook {
   /** From now on every answer is the last one of its connection. */
   drain(): void {
     this.#draining = true;
-    for (const connection of this.connections) connection.drain();
+    const handshakes = new Set(this.#handshakes.values());
+    for (const connection of this.connections) if (!handshakes.has(connection)) connection.drain();
   }
 
   /** Closes all there is. */
@@ -88,14 +95,39 @@ export class ConnectionBook {
   #track(socket: Socket): HttpConnection {
     const known = this.#connections.get(socket);
     if (known !== undefined) return known;
+    const connection = this.#add(socket);
+    if (this.#draining) connection.drain();
+    return connection;
+  }
+
+  #add(socket: Socket): HttpConnection {
     const connection = new HttpConnection(socket);
     this.#connections.set(socket, connection);
-    if (this.#draining) connection.drain();
     socket.once("close", () => {
-      this.#connections.delete(socket);
-      this.#end(connection.wasCut);
+      // else it has gone on as another
+      if (this.#connections.delete(socket)) this.#end(connection.wasCut);
     });
     return connection;
+  }
+
+  /** Idle until its first byte: it ends, and is counted, as a plain connection that was never asked anything. */
+  #trackHandshake(socket: Socket): void {
+    const connection = this.#add(socket);
+    const fd = fdOf(socket);
+    if (fd === undefined) return;
+    this.#handshakes.set(fd, connection);
+    socket.once("close", () => {
+      if (this.#handshakes.get(fd) === connection) this.#handshakes.delete(fd);
+    });
+  }
+
+  /** What is encrypted has the descriptor of what is below. */
+  #handshakeOver(secure: Socket): void {
+    const fd = fdOf(secure);
+    const below = fd === undefined ? undefined : this.#handshakes.get(fd);
+    if (fd === undefined || below === undefined) return;
+    this.#handshakes.delete(fd);
+    this.#connections.delete(below.socket);
   }
 
   #trackSession(session: ServerHttp2Session): void {

@@ -72,9 +72,9 @@ async function run(
 ): Promise<DrainOutcome> {
   const began = performance.now();
   const over = new AbortController();
+  const timers: NodeJS.Timeout[] = [];
   const at = (share: number, act: () => void): void => {
-    const left = Math.max(0, began + share * windowMs - performance.now());
-    delay(left, undefined, { signal: over.signal }).then(act, () => {});
+    timers.push(setTimeout(act, Math.max(0, began + share * windowMs - performance.now())));
   };
   // the server's own descriptor is closed with it
   const listener = welcome === undefined ? undefined : fdOf(server);
@@ -108,6 +108,7 @@ async function run(
   await closed;
   await book.empty();
   over.abort();
+  for (const timer of timers) clearTimeout(timer);
   signal?.removeEventListener("abort", end);
   await giving;
   const seconds = Math.round((performance.now() - began) / 10) / 100;

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fstatSync } from "node:fs";
+import { fstatSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
-import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import { connect as connectHttp2, createServer as createHttp2Server, createSecureServer } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { native } from "../../../src/adapters/native/addon.js";
 import { drainable } from "../../../src/library/drain/drainable.js";
 import { eventually } from "../eventually.js";
@@ -54,6 +58,19 @@ async function client(port: number) {
   return { socket, heard, ask };
 }
 
+/** of a certificate for which nobody vouches */
+function credentials() {
+  const folder = mkdtempSync(join(tmpdir(), "pe-drain-"));
+  try {
+    const [key, cert] = [join(folder, "key"), join(folder, "cert")];
+    const words = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ${key} -out ${cert} -subj /CN=nobody -days 1`;
+    execFileSync("openssl", words.split(" "), { stdio: "ignore" });
+    return { key: readFileSync(key), cert: readFileSync(cert) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 const connected = (server: Server): Promise<number> =>
   new Promise((resolve) => server.getConnections((_, count) => resolve(count)));
 
@@ -84,6 +101,37 @@ test("drainable reads a request that waited unread, as http.Server.close does no
   assert.match(heard.text, /hello/);
   assert.deepEqual([drained, cut], [1, 0]);
 });
+
+for (const [name, create] of [
+  ["https", createHttpsServer],
+  [
+    "http2",
+    (credentials: object, listener: Listener) =>
+      createSecureServer({ ...credentials, allowHTTP1: true }, listener as never),
+  ],
+] as const)
+  test(`drainable ends connections to a server of ${name} that have not said a word of TLS, and cuts those in the middle of it`, async () => {
+    const server = create(credentials(), hello);
+    const drain = drainable(server, { siblings: false });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const silent = [await client(port), await client(port), await client(port)];
+    const begun = await client(port);
+    begun.socket.write(Buffer.from([22, 3, 1, 2, 0]));
+    const speaking = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] });
+    cleanups.push(() => speaking.destroy());
+    await once(speaking, "secureConnect");
+    const answered = once(speaking, "data");
+    speaking.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    await answered;
+    const started = performance.now();
+    const outcome = drain({ windowMs: 4_000 });
+    await eventually(() => silent.every(({ heard }) => heard.ended));
+    assert.ok(performance.now() - started < 3_500, "before the end of the window");
+    const { drained, cut } = await outcome;
+    assert.deepEqual([drained, cut], [4, 1]);
+  });
 
 test("drainable closes a connection without a word only when it was silent for half of the window", async () => {
   const { drain, port } = await serve(hello);
@@ -353,4 +401,22 @@ test("drainable leaves Expect: 100-continue and unhandled upgrades to Node", asy
   await eventually(() => heard.text.includes("hello"));
   assert.ok((await connected(server)) >= 1);
   assert.equal((await drain({ windowMs: 200 })).cut, 0);
+});
+
+test("drainable warns of no leak with many upgraded connections", async () => {
+  const warnings: string[] = [];
+  const keep = (warning: Error) => warnings.push(warning.message);
+  process.on("warning", keep);
+  cleanups.push(() => process.off("warning", keep));
+  const { server, drain, port } = await serve(hello);
+  server.on("upgrade", (_, socket) => {
+    socket.on("error", () => {}).write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: e\r\n\r\n");
+  });
+  for (let i = 0; i < 12; i += 1) {
+    const { socket, heard } = await client(port);
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: e\r\n\r\n");
+    await eventually(() => heard.text.endsWith("\r\n\r\n"));
+  }
+  assert.equal((await drain({ windowMs: 300 })).cut, 12);
+  assert.deepEqual(warnings, []);
 });
