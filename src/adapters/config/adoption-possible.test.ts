@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -8,6 +8,8 @@ import { impossibleAdoptions } from "./adoption-possible.js";
 import { loadPlan } from "./load-plan.js";
 
 const directory = mkdtempSync(join(tmpdir(), "pingora-entry-adoption-"));
+// whoever a service runs as
+chmodSync(directory, 0o755);
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 const library = file("adopt.so", "");
@@ -95,4 +97,25 @@ test("impossibleAdoptions reads broken programs without harm", async () => {
   wild.fill(0xff, 32, 64);
   await warned([file("wild", wild)]);
   await warned([file("blank", "#!\n")]);
+});
+
+test("impossibleAdoptions warns of a library that the service's user may not read, because of it or of a folder above it", async () => {
+  const program = compiled("readable");
+  const stranger = ', user: "12345:12345"';
+  const folder = join(directory, "closed");
+  mkdirSync(folder, { mode: 0o755 });
+  const preload = join(folder, "adopt.so");
+  writeFileSync(preload, "", { mode: 0o644 });
+  assert.equal(await warned([program], { more: stranger, preload }), undefined);
+  chmodSync(folder, 0o700);
+  const why = (what: string) =>
+    `cannot adopt "http": user 12345 may not read ${preload} (${what}), the loader ignores it`;
+  assert.equal(await warned([program], { more: stranger, preload }), why(`${folder} has mode 0700`));
+  assert.equal(await warned([program], { preload }), undefined);
+  chmodSync(folder, 0o750);
+  const group = `, user: "12345:${process.getgid?.()}"`;
+  assert.equal(await warned([program], { more: group, preload }), undefined);
+  chmodSync(folder, 0o755);
+  chmodSync(preload, 0o600);
+  assert.equal(await warned([program], { more: stranger, preload }), why(`${preload} has mode 0600`));
 });

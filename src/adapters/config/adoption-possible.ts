@@ -3,9 +3,9 @@ import type { Problem } from "../../core/entry-error.js";
 import type { Identity, PassAs, ServiceSpec } from "../../core/plan.js";
 import { quote } from "./complaints.js";
 import type { Loaded } from "./load-plan.js";
-import { findProgram, readProgram, statOf } from "./program-file.js";
+import { closedTo, findProgram, readProgram, statOf } from "./program-file.js";
 
-type Who = Pick<Identity, "uid" | "gid">;
+type Who = Pick<Identity, "uid" | "gid"> & Partial<Pick<Identity, "groups">>;
 
 interface Question {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -43,7 +43,10 @@ function whyNot(service: ServiceSpec, { env, own, library }: Question): string |
   const path = service.process?.env.PATH ?? env.PATH ?? "/usr/local/bin:/usr/bin:/bin";
   if (program.includes("{{")) return undefined;
   if (statOf(library) === undefined) return `${library} is not there, nothing can be adopted`;
-  return whyNotFile(program, directory, path, service.process?.identity ?? own, 0);
+  const who = service.process?.identity ?? own;
+  const closed = closedTo(library, who);
+  if (closed !== undefined) return `user ${who.uid} may not read ${library} (${closed}), the loader ignores it`;
+  return whyNotFile(program, directory, path, who, 0);
 }
 
 /** The kernel follows no more of them. */

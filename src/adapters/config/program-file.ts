@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync, type Stats, statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { closeSync, openSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
+import { dirname, isAbsolute, join } from "node:path";
 
 /** What the first bytes of a program say of how it is loaded. */
 export type ProgramFile =
@@ -26,6 +26,29 @@ export function statOf(file: string): Stats | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What keeps a user from reading a file, with its mode; undefined: nothing that modes tell. Root may read everything. */
+export function closedTo(
+  file: string,
+  who: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] },
+): string | undefined {
+  if (who.uid === 0) return undefined;
+  const real = realpathSync(file);
+  const places = [{ place: real, right: 0o4 }];
+  for (let place = real; place !== dirname(place); ) {
+    place = dirname(place);
+    places.push({ place, right: 0o1 });
+  }
+  const found = places.reverse().find(({ place, right }) => {
+    const state = statOf(place);
+    if (state === undefined) return false;
+    const ours = state.gid === who.gid || who.groups?.includes(state.gid) === true;
+    const shift = state.uid === who.uid ? 6 : ours ? 3 : 0;
+    return ((state.mode >> shift) & right) === 0;
+  });
+  if (found === undefined) return undefined;
+  return `${found.place} has mode ${((statOf(found.place)?.mode ?? 0) & 0o7777).toString(8).padStart(4, "0")}`;
 }
 
 /** Undefined when it cannot be read. */
