@@ -7,6 +7,7 @@ import {
   type Journal,
   type JournalOwner,
   journalText,
+  laterProblem,
   maxDoneAttempts,
   parseJournal,
   promote,
@@ -35,7 +36,8 @@ test("parseJournal reads what journalText wrote, and gives undefined for anythin
     "null",
     "[]",
     text.slice(0, -5),
-    text.replace('"version":1', '"version":2'),
+    text.replace('"version":1', '"version":0'),
+    '{"version":2,"owner":{"nonce":"x"}}',
     "\0".repeat(40),
   ])
     assert.equal(parseJournal(bad), undefined, bad);
@@ -44,6 +46,31 @@ test("parseJournal reads what journalText wrote, and gives undefined for anythin
   // found by fuzzing: a number that JSON cannot write again
   for (const field of ["since", "generation", "at"])
     assert.equal(parseJournal(text.replace(new RegExp(`"${field}":\\d+`), `"${field}":1e999`)), undefined, field);
+});
+
+test("a journal of a later version is known by its owner and by what is done, and nothing is taken over by it", () => {
+  const later = parseJournal(
+    '{"version":7,"owner":{"nonce":"x","generation":4,"since":"now"},"attempt":{"id":1},"done":["a"],"more":[]}',
+  );
+  assert.ok(later !== undefined);
+  assert.match(laterProblem(later) ?? "", /later release: its version is 7, 1 is known here/);
+  assert.equal(laterProblem(committed), undefined);
+  assert.deepEqual([later.owner.nonce, later.owner.generation, later.done], ["x", 4, ["a"]]);
+  assert.deepEqual(parseJournal(journalText(later)), later);
+  assert.deepEqual(settle(later, owner("x"), "failed", "", 1, true), { journal: later, owns: true });
+  assert.deepEqual(settle(later, old, "failed", "", 1, true), { journal: later, owns: false });
+  assert.match(String(commit(later, { old: owner("x"), successor, attempt: "a" }, 1)), /not know/);
+  assert.deepEqual(appoint(later, old), { version: 1, owner: old, done: ["a"] });
+});
+
+test("settle makes the one owner who has been it, when no journal tells, and nobody else", () => {
+  for (const verdict of ["failed", "finalized"] as const) {
+    assert.deepEqual(settle(undefined, old, verdict, "", 1, true), { journal: appoint(undefined, old), owns: true });
+    assert.deepEqual(settle(undefined, old, verdict, "", 1), { journal: undefined, owns: false });
+  }
+  // the other one, which may have been it, too, was slower
+  const first = settle(undefined, old, "failed", "", 1, true).journal;
+  assert.equal(settle(first, successor, "finalized", "", 1, true).owns, false);
 });
 
 test("begin refuses an attempt that is done, another owner, and an undecided attempt", () => {

@@ -8,6 +8,10 @@
  *
  * `committed` names NEW as the owner and is not decided: NEW writes `finalized` because OLD fell silent, OLD writes `failed` because NEW
  * did, OLD writes `finalized` when probation is over. What is decided is never decided again: whoever comes later reads and obeys.
+ *
+ * A journal that is gone, or damaged, says nothing, and takes nothing from anybody: who was the owner, or may be, writes it anew. The first
+ * to write wins, as with one that is not decided. One of a later version is no such journal: `owner.nonce`, `owner.generation` and `done`
+ * mean in every version what they mean here.
  */
 
 export interface JournalOwner {
@@ -35,20 +39,22 @@ export interface JournalAttempt {
 }
 
 export interface Journal {
-  readonly version: 1;
+  /** of a later one no more is known here than its owner and what is done */
+  readonly version: number;
   readonly owner: JournalOwner;
   readonly attempt?: JournalAttempt;
   /** ids of the last attempts that were committed or failed, newest last */
   readonly done: readonly string[];
 }
 
+const journalVersion = 1;
 export const maxDoneAttempts = 32;
 /** No journal is longer. */
 export const maxJournalBytes = 64 * 1024;
 
 /**
  * The journal in this text. Empty text is none.
- * @returns undefined for a text that is no journal of this version: damaged, or of a later release
+ * @returns undefined for a text that is no journal: damaged
  */
 export function parseJournal(text: string): Journal | undefined {
   let value: unknown;
@@ -57,12 +63,24 @@ export function parseJournal(text: string): Journal | undefined {
   } catch {
     return undefined;
   }
-  if (!isFields(value) || value.version !== 1) return undefined;
+  if (!isFields(value)) return undefined;
+  const done = Array.isArray(value.done) ? value.done.filter((id): id is string => typeof id === "string") : [];
+  if (value.version !== journalVersion) return readLater(value, done);
   const owner = readOwner(value.owner);
   const attempt = value.attempt === undefined ? undefined : readAttempt(value.attempt);
-  const done = Array.isArray(value.done) ? value.done.filter((id): id is string => typeof id === "string") : [];
   if (owner === undefined || (value.attempt !== undefined && attempt === undefined)) return undefined;
-  return { version: 1, owner, ...(attempt === undefined ? {} : { attempt }), done: done.slice(-maxDoneAttempts) };
+  return {
+    version: journalVersion,
+    owner,
+    ...(attempt === undefined ? {} : { attempt }),
+    done: done.slice(-maxDoneAttempts),
+  };
+}
+
+/** Why nothing may be taken over by this journal, which a later release has written; undefined: it has not. */
+export function laterProblem(journal: Journal | undefined): string | undefined {
+  if (journal === undefined || journal.version <= journalVersion) return undefined;
+  return `the upgrade journal is of a later release: its version is ${journal.version}, ${journalVersion} is known here`;
 }
 
 export function journalText(journal: Journal): string {
@@ -72,7 +90,11 @@ export function journalText(journal: Journal): string {
 /** The journal of a generation that became owner because nobody else was: what others had begun is over. */
 export function appoint(journal: Journal | undefined, owner: JournalOwner): Journal {
   const { attempt } = journal ?? {};
-  return { version: 1, owner, done: attempt === undefined ? (journal?.done ?? []) : withDone(journal, attempt.id) };
+  return {
+    version: journalVersion,
+    owner,
+    done: attempt === undefined ? (journal?.done ?? []) : withDone(journal, attempt.id),
+  };
 }
 
 /** The attempt begins. @returns the reason why it must not, or the journal */
@@ -86,7 +108,8 @@ export function begin(
   const { attempt } = journal;
   if (attempt?.state === "committed") return `attempt ${attempt.id} is not decided`;
   return {
-    ...journal,
+    version: journalVersion,
+    owner: journal.owner,
     // an attempt that was begun and never ended: its supervisor died
     done: attempt?.state === "transferring" ? withDone(journal, attempt.id) : journal.done,
     attempt: { id: who.attempt, nonce: who.nonce, from: who.old.nonce, state: "transferring", at },
@@ -122,7 +145,8 @@ export interface Decision {
 
 /**
  * Decides for `me` what nobody has decided, or tells what was decided. `part` undefined: found out from the journal.
- * An attempt that is still transferring has not changed the owner: OLD may end it, and NEW has lost.
+ * An attempt that is still transferring has not changed the owner: OLD may end it, and NEW has lost. `owned`: whether this generation has
+ * been the owner, on probation or for good, and has not been told that it is no longer; it counts when no journal tells.
  */
 export function settle(
   journal: Journal | undefined,
@@ -130,9 +154,11 @@ export function settle(
   verdict: "finalized" | "failed",
   reason: string,
   at: number,
+  owned = false,
 ): Decision {
-  const attempt = journal?.attempt;
-  if (journal === undefined || attempt === undefined) return { journal, owns: journal?.owner.nonce === me.nonce };
+  if (journal === undefined) return { journal: owned ? appoint(journal, me) : journal, owns: owned };
+  const { attempt } = journal;
+  if (attempt === undefined) return { journal, owns: journal.owner.nonce === me.nonce };
   const decided = attempt.state === "finalized" || attempt.state === "failed";
   const part = partOf(attempt, me);
   if (decided || part === undefined || (part === "new" && attempt.state === "transferring"))
@@ -145,6 +171,18 @@ export function settle(
   }
   if (attempt.state === "transferring") return { journal, owns: true };
   return { journal: { ...journal, attempt: { ...attempt, state: verdict, at } }, owns: part === "new" };
+}
+
+/** What a generation decides when it cannot ask the other one: each for itself. */
+export function settleAlone(
+  journal: Journal | undefined,
+  me: JournalOwner,
+  reason: string,
+  at: number,
+  owned: boolean,
+): Decision {
+  const verdict = partOf(journal?.attempt, me) === "new" ? "finalized" : "failed";
+  return settle(journal, me, verdict, reason, at, owned);
 }
 
 /**
@@ -161,7 +199,7 @@ export function promote(
   const owner = journal?.owner.nonce;
   if (owner !== undefined && owner !== from && owner !== me.nonce) return "another generation has become owner since";
   const attempt: JournalAttempt = { id, nonce: me.nonce, from, state: "finalized", at };
-  return { version: 1, owner: me, attempt, done: withDone(journal, id) };
+  return { version: journalVersion, owner: me, attempt, done: withDone(journal, id) };
 }
 
 /** Which part `me` has in the attempt; undefined: none. */
@@ -201,6 +239,16 @@ function readOwner(value: unknown): JournalOwner | undefined {
   if (typeof nonce !== "string" || typeof release !== "string" || typeof build !== "string") return undefined;
   if (typeof slot !== "string" || !Number.isFinite(generation) || !Number.isFinite(since)) return undefined;
   return { nonce, generation: Number(generation), release, build, slot, since: Number(since) };
+}
+
+/** What every version has in common. */
+function readLater(value: Readonly<Record<string, unknown>>, done: readonly string[]): Journal | undefined {
+  const { version, owner } = value;
+  if (!Number.isSafeInteger(version) || Number(version) <= journalVersion || !isFields(owner)) return undefined;
+  const unknown = { release: "", build: "", slot: "", since: 0 };
+  // what is not as it is here is not known
+  const known = readOwner(owner) ?? readOwner({ ...unknown, nonce: owner.nonce, generation: owner.generation });
+  return known && { version: Number(version), owner: known, done: done.slice(-maxDoneAttempts) };
 }
 
 function readAttempt(value: unknown): JournalAttempt | undefined {

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { EntryError } from "../core/entry-error.js";
-import { isDone, type JournalOwner } from "../core/handover-journal.js";
+import { isDone, type Journal, type JournalOwner, laterProblem } from "../core/handover-journal.js";
 import type { UpgradeSpec } from "../core/plan.js";
 import { build, version } from "../core/version.js";
-import type { DialledOwner, OldSession, OpenedOwner } from "../runtime/handover-ports.js";
+import type { DialledOwner, NewSession, OldSession, OpenedOwner } from "../runtime/handover-ports.js";
 import { lockName } from "../runtime/old-generation.js";
 import type { Init } from "../runtime/ports.js";
-import { readState, stateName } from "../runtime/saved-state.js";
+import { mustOwn, readState, stateName } from "../runtime/saved-state.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 
 export type PlaceParts = Omit<
@@ -38,18 +38,25 @@ export async function takePlace(
   const { handover } = parts;
   const box = candidateBox();
   const common = { ...parts, ...box };
-  const saved = readState(init.recovered.state.get(stateName))?.upgrade;
+  const state = readState(init.recovered.state.get(stateName));
+  const saved = state?.upgrade;
   if (saved !== undefined) {
     const { me, replacedBy } = saved;
-    const found = replacedBy === undefined ? handover.recover(me, "its supervisor was restarted") : "superseded";
+    const held = init.recovered.held.get(lockName);
+    // one with an order of its own may not have come to own
+    const facts = {
+      owned: saved.attempt === undefined || held !== undefined,
+      // who takes over may be first to make the files anew
+      lockFd: state !== undefined && mustOwn(state) ? held : undefined,
+    };
+    const found = replacedBy === undefined ? handover.recover(me, "its supervisor was restarted", facts) : "superseded";
     // an order that the journal has never heard of: there is nothing that another one could have taken from us
     const role = found === "superseded" && saved.attempt !== undefined ? "failed" : found;
     const upgrade = { ...common, me, ...(saved.attempt === undefined ? {} : { attempt: saved.attempt }) };
     if (role !== "owner") return { kind: "place", upgrade: { ...upgrade, lost: role } };
-    const lockFd = init.recovered.held.get(lockName);
-    const opened = await open(parts, me, box.candidate, lockFd);
+    const opened = await open(parts, me, box.candidate, held);
     if (opened.kind === "held") return { kind: "place", upgrade: { ...upgrade, lost: "failed" } };
-    if (lockFd === undefined) await init.hold(lockName, opened.owner.lockFd);
+    if (opened.owner.lockFd !== held) await init.hold(lockName, opened.owner.lockFd);
     return { kind: "place", upgrade: { ...upgrade, owner: opened.owner } };
   }
 
@@ -62,13 +69,15 @@ export async function takePlace(
   for (const from = performance.now(); ; ) {
     if (attempt !== undefined) {
       const dialled = await handover.dialOwner({ me, attempt });
-      if (dialled.kind === "session")
+      if (dialled.kind === "session") {
+        refuseLater(handover.journal(), dialled.session);
         return { kind: "place", upgrade: { ...common, me, attempt, session: dialled.session } };
+      }
       if (dialled.kind !== "nobody") throw refusal(dialled, journal?.owner);
     }
     const opened = await open(parts, me, box.candidate, lockFd);
     if (opened.kind === "owner") {
-      if (lockFd === undefined) await init.hold(lockName, opened.owner.lockFd);
+      if (opened.owner.lockFd !== lockFd) await init.hold(lockName, opened.owner.lockFd);
       return { kind: "place", upgrade: { ...common, me, owner: opened.owner } };
     }
     if (attempt === undefined) {
@@ -102,6 +111,14 @@ function identity(release: string, generation: number): JournalOwner {
     slot: process.env.PINGORA_ENTRY_SLOT ?? hostname(),
     since: Date.now(),
   };
+}
+
+/** What it says of this attempt would not be understood: better before anything of ours runs than at COMMIT. */
+function refuseLater(journal: Journal | undefined, session: NewSession): void {
+  const problem = laterProblem(journal);
+  if (problem === undefined) return;
+  session.abort(problem, "journal");
+  throw new EntryError("failed", `cannot take over: ${problem}`);
 }
 
 function refusal(

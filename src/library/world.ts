@@ -23,6 +23,7 @@ import { createSockets } from "../adapters/sockets/sockets.js";
 import { OutputMemory } from "../adapters/wiring/output-history.js";
 import { createWiring, notifyDirectories } from "../adapters/wiring/wiring.js";
 import { EntryError, exitCodes } from "../core/entry-error.js";
+import { laterProblem } from "../core/handover-journal.js";
 import { defaultHandoverTimes, type HandoverTimes } from "../core/handover-times.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
 import { version } from "../core/version.js";
@@ -31,7 +32,7 @@ import { inProcessBody } from "../runtime/in-process-body.js";
 import type { PingoraParts } from "../runtime/pingora-way.js";
 import type { Init, Log } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
-import { stateName } from "../runtime/saved-state.js";
+import { mustOwn, readState, stateName } from "../runtime/saved-state.js";
 import { ServerRun } from "../runtime/server-run.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 import { farewell, lastWords } from "./farewell.js";
@@ -150,7 +151,7 @@ async function putTogether(
     plan,
     version,
     release: plan.upgrade.release,
-    generation: place?.upgrade.me.generation ?? 1,
+    generation: (place?.upgrade.me ?? readState(init.recovered.state.get(stateName))?.upgrade?.me)?.generation ?? 1,
     ...(place === undefined ? {} : { upgrade: place.upgrade }),
     noUpgrades,
     ...(pingora === undefined ? {} : { pingora }),
@@ -277,9 +278,11 @@ async function findPlace(
   tally: EventTally,
 ): Promise<{ readonly upgrade: Place | undefined; readonly reason: string }> {
   const { directory } = upgrade;
+  const saved = readState(init.recovered.state.get(stateName));
   if (directory === undefined) return { upgrade: undefined, reason: "upgrade.directory is not set" };
   try {
     const handover = openHandover({ directory, clock: systemClock, times: handoverTimes(upgrade) });
+    const found = handover.journal();
     const place = await takePlace(upgrade, init, order ?? process.env[orderVariable], {
       handover,
       command: (each, attempt) => {
@@ -292,12 +295,19 @@ async function findPlace(
       refused: () => tally.upgradeRefused(),
       renewInit: () => renewInit(init, program.path),
     });
+    if (place.kind === "place" && place.upgrade.owner !== undefined) {
+      const later = saved === undefined ? laterProblem(found) : undefined;
+      if (later !== undefined) log.warn(`${later}; this generation owns, and writes its own`);
+      if (found === undefined && saved !== undefined)
+        log.warn("the upgrade journal was gone, or damaged: written anew");
+    }
     return { upgrade: place, reason: "" };
   } catch (error) {
     // who was started to take over has nothing to do without; what runs already goes on
     const ordered = process.env[refusalVariable] !== undefined && !init.recovered.state.has(stateName);
-    if (!(error instanceof EntryError) || error.reason !== "os" || !upgrade.optional || ordered) throw error;
-    log.info(`upgrades are off: ${error.message}`);
+    const mayGoOn = saved === undefined ? upgrade.optional : mustOwn(saved) || upgrade.optional;
+    if (!(error instanceof EntryError) || error.reason !== "os" || !mayGoOn || ordered) throw error;
+    log.warn(`upgrades are off: ${error.message}`);
     return { upgrade: undefined, reason: error.message };
   }
 }

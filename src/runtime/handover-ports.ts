@@ -129,13 +129,19 @@ export interface NewSession {
 
 /** The owner's place: lock, socket, journal. */
 export interface Owner {
-  /** belongs to this object until it is closed; to be held with the init as `upgrade:lock` */
+  /** belongs to this object until it is closed; to be held with the init as `upgrade:lock`. Another one after `mend`, and when the given one's file was gone */
   readonly lockFd: number;
   /**
    * Listens at the path again: a successor that was taken back had put its own socket there.
    * @throws Error when the socket cannot be made
    */
   reopen(): void;
+  /**
+   * Makes anew what somebody has removed from the directory, or the directory itself: lock, journal, socket. Not during an attempt.
+   * @returns whether the lock is another one now
+   * @throws Error when that cannot be done, or another generation was faster
+   */
+  mend(): boolean;
   /** As if this process had died: candidates find the connection closed and the lock free, and the journal as it is. */
   vanish(reason: string): void;
   /** Ends sessions that are not granted, stops listening, closes its copy of the lock. The path is left: it may be another's by now. */
@@ -183,8 +189,15 @@ export interface Handover {
   /**
    * A supervisor that was restarted, or that a session left undecided: what the journal says of this generation, after an attempt that nobody
    * decided was decided for us. owner: go on as owner; superseded: drain; failed: a candidate that did not become owner.
+   * `owned`: it has been the owner, on probation or for good, and nobody has told it otherwise: what the answer is when the journal is
+   * gone. `lockFd`: the lock it had; when that is not in the directory any more, what others have written there since is no word to us.
+   * @throws EntryError os: it cannot be decided, or another generation owns a directory that was made anew
    */
-  recover(me: HandoverIdentity, reason: string): "owner" | "superseded" | "failed";
+  recover(
+    me: HandoverIdentity,
+    reason: string,
+    facts: { readonly owned: boolean; readonly lockFd?: number | undefined },
+  ): "owner" | "superseded" | "failed";
   /** As dialOwner, over a connection made otherwise (pingora's way to meet). Takes the fd over. */
   dialOver(fd: number, options: { readonly me: HandoverIdentity; readonly attempt: string }): Promise<DialledOwner>;
   /** The owner's end of a connection made otherwise: as one that came to its socket. Takes the fd over. */

@@ -123,6 +123,16 @@ export class OldGeneration {
     return this.#attempt?.session.peer;
   }
 
+  /**
+   * What somebody has removed from the upgrade directory is made anew: nobody could reach this generation.
+   * @throws Error it cannot be, or another generation owns the directory
+   */
+  mend(): void {
+    if (this.#attempt !== undefined || !this.#owner?.mend()) return;
+    // the init's closes: who waits for the old one comes to wait for this
+    void this.#parts.init.hold(lockName, this.#owner.lockFd).catch(() => {});
+  }
+
   /** Before a successor is started: what still ends from an attempt that failed has had its time. */
   makeRoom(): void {
     this.#room.abort();
@@ -313,7 +323,7 @@ export class OldGeneration {
     let { kind } = end;
     if (kind === "undecided") {
       this.#abandon(attempt);
-      const owns = upgrade.handover.recover(upgrade.me, end.reason);
+      const owns = upgrade.handover.recover(upgrade.me, end.reason, { owned: true });
       kind = owns === "owner" ? "failed" : "superseded";
     }
     if (kind === "superseded" || kind === "drained") {

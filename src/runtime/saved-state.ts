@@ -40,6 +40,11 @@ export function readState(text: string | undefined): SavedState | undefined {
   }
 }
 
+/** Nobody can have taken over from this generation: no attempt was under way when its supervisor died. */
+export function mustOwn({ phase, upgrade }: SavedState): boolean {
+  return phase === "Running" && upgrade?.attempt === undefined && upgrade?.replacedBy === undefined;
+}
+
 /** What an earlier release has not written: an outcome's cause. */
 function whole(state: SavedState): SavedState {
   const last = state.upgrade?.lastUpgrade;

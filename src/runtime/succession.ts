@@ -94,8 +94,9 @@ export class Succession {
     return (this.#ours?.shared ?? false) || (this.#pingora?.shared ?? false);
   }
 
+  /** Of one whose upgrades are off for now: what the supervisor before it had saved, for the one after it. */
   get saved(): SavedUpgrade | undefined {
-    return this.#ours?.saved;
+    return this.#ours ? this.#ours.saved : this.#parts.saved;
   }
 
   get lent(): readonly string[] | undefined {

@@ -22,7 +22,7 @@ function withQuickEnd(
         return answer;
       },
     },
-    old: { onStep: () => () => {}, makeRoom() {}, candidate: undefined, replacedBy: undefined },
+    old: { onStep: () => () => {}, makeRoom() {}, mend() {}, candidate: undefined, replacedBy: undefined },
     upgrade: {
       attemptId: () => "a1",
       command: () => ({ argv: [], env: [] }),

@@ -216,6 +216,11 @@ export class UpgradeOrders {
     const { clock, init, bootMs, log, upgrade, old } = this.#parts;
     say("start", "the new generation");
     old.makeRoom();
+    try {
+      old.mend();
+    } catch (error) {
+      return this.#rolledBack(attempt, "start", (error as Error).message);
+    }
     const early = new Map<number, ExitStatus>();
     this.#early = early;
     const started = await this.#start(command);

@@ -1,5 +1,14 @@
 import type { DrainReport, StateBlob } from "../../src/core/handover-frame.js";
-import { appoint, begin, commit, type Journal, partOf, promote, settle } from "../../src/core/handover-journal.js";
+import {
+  appoint,
+  begin,
+  commit,
+  type Journal,
+  partOf,
+  promote,
+  settle,
+  settleAlone,
+} from "../../src/core/handover-journal.js";
 import type {
   ClaimReport,
   DialledOwner,
@@ -395,7 +404,7 @@ export class FakeHandover implements Handover {
     };
     return Promise.resolve({
       kind: "owner",
-      owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, vanish() {}, close },
+      owner: { lockFd: options.lockFd ?? place.nextFd(), reopen() {}, mend: () => false, vanish() {}, close },
     });
   }
 
@@ -429,10 +438,14 @@ export class FakeHandover implements Handover {
     throw new Error("a fake has no connections");
   }
 
-  recover(me: HandoverIdentity, reason: string): "owner" | "superseded" | "failed" {
+  recover(
+    me: HandoverIdentity,
+    reason: string,
+    { owned }: { readonly owned: boolean },
+  ): "owner" | "superseded" | "failed" {
     const { place } = this;
     const part = partOf(place.journal?.attempt, me);
-    const { owns, journal } = settle(place.journal, me, part === "new" ? "finalized" : "failed", reason, 0);
+    const { owns, journal } = settleAlone(place.journal, me, reason, 0, owned);
     place.journal = journal;
     if (owns) return "owner";
     return part === "new" ? "failed" : "superseded";

@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, fchmodSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import { chmodSync, closeSync, fchmodSync, fstatSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
+import { native } from "../native/addon.js";
 import { codeOf } from "./error-code.js";
 
 /** sizeof sun_path is 108, the NUL included; the temporary name of the socket is longer than its own */
@@ -47,6 +48,22 @@ export function openLockFile(directory: string): number {
   } catch (error) {
     throw new EntryError("os", `cannot open ${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Whether this lock is the one that whoever comes finds in the directory: somebody may have removed the file. */
+export function isLockFile(directory: string, fd: number): boolean {
+  const found = statSync(join(directory, "owner.lock"), { throwIfNoEntry: false });
+  const { dev, ino } = fstatSync(fd);
+  return found?.dev === dev && found.ino === ino;
+}
+
+/** Whether somebody else has the lock that is in the directory now. */
+export function isLocked(directory: string): boolean {
+  const { flock, constants: c, close } = native();
+  const fd = openLockFile(directory);
+  const isFree = flock(fd, c.LOCK_EX | c.LOCK_NB);
+  close(fd);
+  return !isFree;
 }
 
 /** Gives the file of `fd` to the group, too: the umask may have taken that. Closes it when it cannot. */

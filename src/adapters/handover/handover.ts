@@ -1,6 +1,6 @@
 import { EntryError } from "../../core/entry-error.js";
 import { handoverVersions, type VersionRange } from "../../core/handover-frame.js";
-import { type Journal, partOf, settle } from "../../core/handover-journal.js";
+import { appoint, type Journal, partOf, settleAlone } from "../../core/handover-journal.js";
 import { defaultHandoverTimes, type HandoverTimes } from "../../core/handover-times.js";
 import type {
   DialledOwner,
@@ -11,7 +11,7 @@ import type {
 } from "../../runtime/handover-ports.js";
 import type { Clock } from "../../runtime/ports.js";
 import { dialOver, dialOwner } from "./dial.js";
-import { openDirectory, openLockFile } from "./directory.js";
+import { isLocked, isLockFile, openDirectory, openLockFile } from "./directory.js";
 import { JournalFile } from "./journal-file.js";
 import { OwnerPlace } from "./owner-place.js";
 import type { HandoverWorld } from "./world.js";
@@ -31,13 +31,15 @@ export interface HandoverOptions {
 /** The upgrade directory, made when it is missing. @throws EntryError os: it cannot be used */
 export function openHandover(options: HandoverOptions): Handover {
   const { directory, clock } = options;
-  openDirectory(directory, options.mode ?? 0o700);
+  const remake = () => openDirectory(directory, options.mode ?? 0o700);
+  remake();
   return new UpgradeDirectory({
     directory,
+    remake,
     clock,
     times: { ...defaultHandoverTimes, ...options.times },
     versions: options.versions ?? handoverVersions,
-    journal: new JournalFile(directory),
+    journal: new JournalFile(directory, remake),
     allowedUids: options.allowedUids ?? [],
   });
 }
@@ -82,16 +84,25 @@ class UpgradeDirectory implements Handover {
     this.#place.receive(fd);
   }
 
-  recover(me: HandoverIdentity, reason: string): "owner" | "superseded" | "failed" {
-    const { journal, clock } = this.#world;
+  recover(
+    me: HandoverIdentity,
+    reason: string,
+    { owned, lockFd }: { readonly owned: boolean; readonly lockFd?: number | undefined },
+  ): "owner" | "superseded" | "failed" {
+    const { journal, clock, directory } = this.#world;
+    const isOurs = lockFd === undefined || isLockFile(directory, lockFd);
     let owns = false;
     let part: "old" | "new" | undefined;
     const update = journal.update(
       (found) => {
         part = partOf(found?.attempt, me);
-        const decision = settle(found, me, part === "new" ? "finalized" : "failed", reason, clock.wall());
+        const decision = settleAlone(found, me, reason, clock.wall(), owned);
         owns = decision.owns;
-        return decision.journal;
+        // somebody has removed our files, and whoever made these has not taken over from us
+        if (owns || isOurs || part !== undefined) return decision.journal;
+        if (isLocked(directory)) return "another generation has made the upgrade directory anew, and owns it";
+        owns = true;
+        return appoint(found, me);
       },
       { last: true },
     );

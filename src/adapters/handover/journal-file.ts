@@ -42,21 +42,26 @@ export class JournalFile {
   readonly #reserve: string;
   /** process ids are no names: two containers have the same ones */
   readonly #token = randomBytes(8).toString("hex");
+  /** makes the directory when it is missing */
+  readonly #remake: () => void;
   #count = 0;
+  /** as it was read or written last: what is known when somebody has removed or damaged it meanwhile */
+  #last: Journal | undefined;
 
-  constructor(directory: string) {
+  constructor(directory: string, remake: () => void) {
+    this.#remake = remake;
     this.path = join(directory, "journal.json");
     this.#lock = join(directory, "journal.lock");
     this.#reserve = join(directory, "journal.reserve");
   }
 
-  /** undefined: there is none, or a damaged one. @throws EntryError os: it cannot be read */
+  /** As it was last when it is gone or damaged; undefined: it has never been seen otherwise. @throws EntryError os: it cannot be read */
   read(): Journal | undefined {
-    return parseJournal(this.#text());
+    return this.#known(parseJournal(this.#text()));
   }
 
   /**
-   * `change` gets what is written now and returns what shall be, the same when nothing, or the reason why not. `reserve`: keeps room on
+   * `change` gets what `read` tells now and returns what shall be, the same when nothing, or the reason why not. `reserve`: keeps room on
    * the disk for one more update, so that a decision never fails for want of it; `last`: may use that room.
    */
   update(
@@ -67,13 +72,15 @@ export class JournalFile {
       if (room.reserve) this.#makeReserve();
       for (let round = 0; round < rounds; round++) {
         const text = this.#text();
-        const before = parseJournal(text);
+        const found = parseJournal(text);
+        const before = this.#known(found);
         const after = change(before);
         if (typeof after === "string") return { kind: "refused", reason: after };
-        if (after === before || after === undefined) return { kind: "written", journal: before };
+        if (after === found || after === undefined) return { kind: "written", journal: before };
+        if (text === "") this.#remake();
         const fresh = this.#prepare(journalText(after), room.last ?? false);
         const result = this.#replace(fresh, text);
-        if (result === "done") return { kind: "written", journal: after };
+        if (result === "done") return { kind: "written", journal: this.#known(after) };
         rmSync(fresh, { force: true });
         if (result === "busy") return { kind: "unavailable", reason: "another process holds the journal's lock" };
       }
@@ -82,6 +89,11 @@ export class JournalFile {
       const reason = `cannot write ${this.path}: ${error instanceof Error ? error.message : String(error)}`;
       return { kind: full.has(codeOf(error) ?? "") ? "refused" : "unavailable", reason };
     }
+  }
+
+  #known(found: Journal | undefined): Journal | undefined {
+    this.#last = found ?? this.#last;
+    return this.#last;
   }
 
   #text(): string {

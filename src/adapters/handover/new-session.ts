@@ -308,8 +308,7 @@ export class CandidateSession implements NewSession {
     const { journal, clock } = this.#world;
     const update = journal.update(
       (found) => {
-        if (found === undefined) return "the journal is gone";
-        const decision = settle(found, this.#me, "finalized", "", clock.wall());
+        const decision = settle(found, this.#me, "finalized", "", clock.wall(), true);
         owns = decision.owns;
         return decision.journal;
       },
@@ -322,9 +321,16 @@ export class CandidateSession implements NewSession {
 
   /** The owner's lock, if nobody is left who holds it. */
   #seize(): NewInput {
-    const { directory, journal, clock } = this.#world;
+    const { directory, remake, journal, clock } = this.#world;
     const { flock, constants: c, close } = native();
-    const fd = openLockFile(directory);
+    let fd: number;
+    try {
+      remake();
+      fd = openLockFile(directory);
+    } catch (error) {
+      this.#engine.blame((error as Error).message, "journal");
+      return "unavailable";
+    }
     if (!flock(fd, c.LOCK_EX | c.LOCK_NB)) {
       close(fd);
       return "held";

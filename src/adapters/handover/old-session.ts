@@ -379,8 +379,7 @@ export class OwnerSession implements OldSession {
     let owns = true;
     const update = this.#world.journal.update(
       (found) => {
-        if (found?.attempt?.id !== this.peer.attempt) return "the journal has lost this attempt";
-        const decision = settle(found, this.#me, verdict, this.#engine.reason, at);
+        const decision = settle(found, this.#me, verdict, this.#engine.reason, at, true);
         owns = decision.owns;
         return decision.journal;
       },

@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, readdirSync, renameSync, rmSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { givesWay } from "../../core/crowded-place.js";
 import { EntryError } from "../../core/entry-error.js";
-import { appoint } from "../../core/handover-journal.js";
+import { appoint, settleAlone } from "../../core/handover-journal.js";
 import type { Handover, HandoverIdentity, OldSession, OpenedOwner, Owner } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
 import { readable, type Watch, watch } from "../native/watch.js";
-import { openLockFile } from "./directory.js";
+import { isLockFile, openLockFile } from "./directory.js";
 import { codeOf } from "./error-code.js";
 import { OwnerSession } from "./old-session.js";
 import { type HandoverWorld, strangerAt } from "./world.js";
@@ -28,7 +28,7 @@ const leftAfterMs = 60_000;
 
 /** The owner's end of the upgrade directory: its lock, and its socket with whoever knocks. */
 export class OwnerPlace implements Owner {
-  readonly lockFd: number;
+  #lockFd: number;
   readonly #world: HandoverWorld;
   readonly #me: HandoverIdentity;
   readonly #candidate: (session: OldSession) => void;
@@ -36,12 +36,14 @@ export class OwnerPlace implements Owner {
   readonly #sessions = new Set<OwnerSession>();
   readonly #scope = new AbortController();
   #listener = -1;
+  /** the file at the path that it listens at */
+  #bound: Pick<Stats, "dev" | "ino"> | undefined;
   #watch: Watch | undefined;
   #wanted = readable;
   #breathes = false;
 
   private constructor(lockFd: number, world: HandoverWorld, { me, candidate, refused = () => {} }: OwnerOptions) {
-    this.lockFd = lockFd;
+    this.#lockFd = lockFd;
     this.#world = world;
     this.#me = me;
     this.#candidate = candidate;
@@ -55,26 +57,32 @@ export class OwnerPlace implements Owner {
   static open(world: HandoverWorld, options: OwnerOptions): OpenedOwner {
     const { flock, constants: c, close } = native();
     const lockFd = options.lockFd ?? openLockFile(world.directory);
+    let place: OwnerPlace | undefined;
     try {
       if (!flock(lockFd, c.LOCK_EX | c.LOCK_NB)) {
         close(lockFd);
         return { kind: "held", journal: world.journal.read() };
       }
-      const place = new OwnerPlace(lockFd, world, options);
+      place = new OwnerPlace(lockFd, world, options);
       // a lock that came from elsewhere is shared with whoever gave it: then it is the journal that says who owns
       if (!place.#appoint(options.lockFd === undefined)) {
         close(lockFd);
         return { kind: "held", journal: world.journal.read() };
       }
+      place.#relock();
       place.#listen();
       return { kind: "owner", owner: place };
     } catch (error) {
-      close(lockFd);
+      close(place?.lockFd ?? lockFd);
       if (error instanceof EntryError) throw error;
       throw new EntryError("os", `cannot open the upgrade socket in ${world.directory}: ${(error as Error).message}`, {
         cause: error,
       });
     }
+  }
+
+  get lockFd(): number {
+    return this.#lockFd;
   }
 
   /** A connection that came otherwise. */
@@ -99,6 +107,17 @@ export class OwnerPlace implements Owner {
     this.#listen();
   }
 
+  mend(): boolean {
+    if (this.#scope.signal.aborted) return false;
+    const { remake, directory } = this.#world;
+    remake();
+    // before all else: whoever has a lock of that name is the owner for whoever comes
+    const isOther = this.#relock();
+    if (!this.#rewrite(isOther)) throw new EntryError("os", `another generation has become owner of ${directory}`);
+    if (!this.#isBound) this.reopen();
+    return isOther;
+  }
+
   vanish(reason: string): void {
     for (const session of [...this.#sessions]) session.vanish(reason);
     this.close();
@@ -110,7 +129,7 @@ export class OwnerPlace implements Owner {
     for (const session of this.#sessions) if (!session.holdsLease) session.abort("the owner leaves", "stopped");
     this.#watch?.close();
     native().close(this.#listener);
-    native().close(this.lockFd);
+    native().close(this.#lockFd);
   }
 
   /** False: another generation owns, and it is not for us to change that. */
@@ -121,6 +140,40 @@ export class OwnerPlace implements Owner {
     );
     if (update.kind !== "written") throw new EntryError("os", update.reason);
     return update.journal?.owner.nonce === me.nonce;
+  }
+
+  /** The same for one that has been the owner: the journal may be gone, or tell of an attempt as it has been before its end. */
+  #rewrite(isFree: boolean): boolean {
+    const me = this.#me;
+    const update = this.#world.journal.update((found) => {
+      const { journal, owns } = settleAlone(found, me, "it was left undecided", this.#world.clock.wall(), true);
+      return owns || !isFree ? journal : appoint(found, me);
+    });
+    if (update.kind !== "written") throw new EntryError("os", update.reason);
+    return update.journal?.owner.nonce === me.nonce;
+  }
+
+  /**
+   * Locks the file that has come in the place of the one that was removed. @returns whether there was one
+   * @throws EntryError os: another generation was faster
+   */
+  #relock(): boolean {
+    const { directory } = this.#world;
+    if (isLockFile(directory, this.#lockFd)) return false;
+    const { flock, constants: c, close } = native();
+    const fd = openLockFile(directory);
+    if (!flock(fd, c.LOCK_EX | c.LOCK_NB)) {
+      close(fd);
+      throw new EntryError("os", `another generation has made the files of ${directory} anew, and owns them`);
+    }
+    close(this.#lockFd);
+    this.#lockFd = fd;
+    return true;
+  }
+
+  get #isBound(): boolean {
+    const found = lstatSync(join(this.#world.directory, "owner.sock"), { throwIfNoEntry: false });
+    return found !== undefined && found.dev === this.#bound?.dev && found.ino === this.#bound.ino;
   }
 
   #listen(): void {
@@ -136,6 +189,7 @@ export class OwnerPlace implements Owner {
       addon.bindUnix(fd, path);
       chmodSync(path, 0o660);
       addon.listen(fd, queueLength);
+      this.#bound = lstatSync(path);
       renameSync(path, join(directory, "owner.sock"));
       this.#watch = watch(fd, readable, () => this.#accept());
     } catch (error) {

@@ -7,6 +7,8 @@ import type { JournalFile } from "./journal-file.js";
 /** What every session of one upgrade directory works with. */
 export interface HandoverWorld {
   readonly directory: string;
+  /** Makes it when it is missing. @throws EntryError os: it cannot be used */
+  readonly remake: () => void;
   readonly clock: Clock;
   readonly times: HandoverTimes;
   readonly versions: VersionRange;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chownSync, openSync, writeFileSync } from "node:fs";
+import { chownSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { systemClock } from "../../../src/adapters/clock/clock.js";
@@ -113,11 +113,11 @@ test("recover decides for whoever comes first after COMMIT, and tells the other"
   ] as const) {
     const both = await onProbation();
     assert.deepEqual(
-      [first, second].map((nonce) => both.handover.recover(who(nonce), "restarted")),
+      [first, second].map((nonce) => both.handover.recover(who(nonce), "restarted", { owned: false })),
       results,
     );
     assert.equal(both.handover.journal()?.owner.nonce, first);
-    assert.equal(both.handover.recover(who("third"), "restarted"), "superseded");
+    assert.equal(both.handover.recover(who("third"), "restarted", { owned: false }), "superseded");
     both.owner.close();
     // the sessions find out by themselves
     both.old.abort("the supervisor was restarted", "other");
@@ -129,8 +129,8 @@ test("recover decides for whoever comes first after COMMIT, and tells the other"
 
 test("recover ends an attempt that is still transferring, for OLD", async () => {
   const both = await claimed();
-  assert.equal(both.handover.recover(who("new"), "restarted"), "failed");
-  assert.equal(both.handover.recover(who("old"), "restarted"), "owner");
+  assert.equal(both.handover.recover(who("new"), "restarted", { owned: false }), "failed");
+  assert.equal(both.handover.recover(who("old"), "restarted", { owned: false }), "owner");
   assert.equal(both.handover.journal()?.attempt?.state, "failed");
   both.old.abort("over", "other");
   await both.new.ended;
@@ -251,6 +251,42 @@ test("a damaged or foreign journal is replaced by the owner, and never believed"
   const owner = await handover.openOwner({ me: who("old"), candidate: () => {} });
   assert.equal(handover.journal()?.owner.nonce, "old");
   if (owner.kind === "owner") owner.owner.close();
+});
+
+test("recover makes the owner again of one whose journal is gone, and of nobody else", async () => {
+  const both = await onProbation();
+  const alone = () => openHandover({ directory: both.directory, clock: systemClock, times: quick });
+  const restarted = (nonce: string, owned = true) => alone().recover(who(nonce), "restarted", { owned });
+  rmSync(both.directory, { recursive: true });
+  assert.equal(restarted("new", false), "superseded");
+  assert.equal(restarted("new"), "owner");
+  assert.equal(restarted("old"), "superseded");
+  // who has been there all the time reads, too
+  both.new.abort("over", "other");
+  assert.equal((await both.old.ended).kind, "superseded");
+  both.old.drained({ drained: 0, cut: 0, killed: 0, open: 0, seconds: 0 });
+  await both.new.ended;
+  both.owner.close();
+});
+
+test("recover takes no word from a directory that others have made anew, as long as nobody owns that", async () => {
+  const directory = upgradeDirectory();
+  const open = () => openHandover({ directory, clock: systemClock, times: quick });
+  const mine = await open().openOwner({ me: who("mine"), candidate: () => {} });
+  assert.ok(mine.kind === "owner");
+  owners.push(mine.owner);
+  const facts = { owned: true, lockFd: mine.owner.lockFd };
+  rmSync(directory, { recursive: true });
+  const other = await open().openOwner({ me: who("other"), candidate: () => {} });
+  assert.ok(other.kind === "owner");
+  assert.throws(() => open().recover(who("mine"), "restarted", facts), /another generation has made .* anew, and owns/);
+  assert.throws(() => mine.owner.mend(), /another generation has made .* anew, and owns/);
+  assert.equal(open().journal()?.owner.nonce, "other");
+  other.owner.close();
+  assert.equal(open().recover(who("mine"), "restarted", facts), "owner");
+  assert.equal(mine.owner.mend(), true);
+  assert.equal(mine.owner.mend(), false);
+  assert.equal((await open().openOwner({ me: who("other"), candidate: () => {} })).kind, "held");
 });
 
 test("OLD waits while too many descriptors are in flight, and goes on", { skip: !root && "needs root" }, async () => {

@@ -928,7 +928,7 @@ test("an upgrade in a directory that cannot be used any more is refused, with th
   chmodSync(join(stage.server.dir, "upgrade"), 0o777);
   const { code, err } = await stage.upgrade(generation(2));
   assert.equal(code, 1);
-  assert.match(err, /before it asked for the sockets: .*everybody may write/);
+  assert.match(err, /cannot use the upgrade directory .*: everybody may write/);
   assert.deepEqual(stage.said(), ["start 1"]);
 });
 
