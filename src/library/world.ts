@@ -32,7 +32,7 @@ import { inProcessBody } from "../runtime/in-process-body.js";
 import type { PingoraParts } from "../runtime/pingora-way.js";
 import type { Init, Log } from "../runtime/ports.js";
 import { processBody } from "../runtime/process-body.js";
-import { mustOwn, readState, stateName } from "../runtime/saved-state.js";
+import { mustOwn, readState, saveWait, stateName } from "../runtime/saved-state.js";
 import { ServerRun } from "../runtime/server-run.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
 import { farewell, lastWords } from "./farewell.js";
@@ -142,7 +142,7 @@ async function putTogether(
   if (place?.kind === "standby") {
     log.info("another generation runs already: standing by until it is gone");
     log.flush();
-    return { kind: "standby", begin: () => init.standby(place.lockFd) };
+    return { kind: "standby", begin: () => wait(init, place.lockFd) };
   }
 
   const pingora = await pingoraParts(plan, init, place?.upgrade, order !== undefined, log);
@@ -233,7 +233,7 @@ async function putTogether(
       // whoever is started when the wait is over is a generation of its own, not a supervisor of this one
       init.save(stateName, "");
       init.backstop(undefined, code);
-      init.standby(place.upgrade.handover.openLock());
+      wait(init, place.upgrade.handover.openLock());
     } else init.exit(code);
   };
   const removePidFile = plan.pidFile === undefined ? () => {} : writePidFile(plan.pidFile, init.pid);
@@ -266,6 +266,12 @@ function makeParents(path: string): void {
   if (existsSync(path)) return;
   makeParents(dirname(path));
   mkdirSync(path);
+}
+
+/** Until the owner's lock is free. */
+function wait(init: Init, lockFd: number): void {
+  saveWait(init);
+  init.standby(lockFd);
 }
 
 /** This generation's place among others; without one, the reason. */

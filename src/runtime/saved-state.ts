@@ -1,6 +1,7 @@
 import { type Phase, phases } from "../core/phase.js";
 import { readCause } from "../core/upgrade-cause.js";
 import type { InstanceRecord } from "./instance.js";
+import type { Init } from "./ports.js";
 import type { StopRecord } from "./stop-request.js";
 import type { SavedUpgrade } from "./upgrades.js";
 
@@ -24,6 +25,18 @@ export interface SavedState {
 }
 
 export const stateName = "state";
+/** restarts that are no deaths of a supervisor of this generation: all those up to the end of a standby */
+const waitName = "waited";
+
+/** Before a standby, whose end starts another supervisor. */
+export function saveWait(init: Pick<Init, "recovered" | "save">): void {
+  init.save(waitName, `${init.recovered.restarts + 1}`);
+}
+
+/** How often a supervisor of this generation was started again. */
+export function restartsOf({ restarts, state }: Pick<Init["recovered"], "restarts" | "state">): number {
+  return Math.max(0, restarts - Number(state.get(waitName) ?? 0));
+}
 
 export function saveText(state: SavedState): string {
   return JSON.stringify(state);

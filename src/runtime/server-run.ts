@@ -11,7 +11,7 @@ import { failureOf } from "./failure.js";
 import { Inbox, type Posted } from "./inbox.js";
 import { listenerViews, openListeners } from "./listener-set.js";
 import type { BoundListener, Control, InitEvent, Sink } from "./ports.js";
-import { readState, type SavedState, saveText, stateName } from "./saved-state.js";
+import { readState, restartsOf, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
 import type { ServerParts } from "./server-parts.js";
 import { serviceControl } from "./service-control.js";
@@ -116,7 +116,7 @@ export class ServerRun {
       services: this.#services.views,
       listeners: [],
       orphansReaped: 0,
-      supervisorRestarts: init.recovered.restarts,
+      supervisorRestarts: restartsOf(init.recovered),
       readyDuringDrain: plan.readiness.duringDrain === "pass",
       ...(this.#saved?.upgrade?.lastUpgrade === undefined ? {} : { lastUpgrade: this.#saved.upgrade.lastUpgrade }),
     });
@@ -337,7 +337,7 @@ export class ServerRun {
 
   async #resume(saved: SavedState): Promise<void> {
     const { init, log } = this.#parts;
-    log.warn(`took over from a supervisor that died in ${saved.phase}`, { restarts: init.recovered.restarts });
+    log.warn(`took over from a supervisor that died in ${saved.phase}`, { restarts: restartsOf(init.recovered) });
     const phase = saved.phase;
     // before all else: the supervisor that wrote it down may not have come to act on it
     const stop = saved.stop && stopEvent(phase, saved.stop);

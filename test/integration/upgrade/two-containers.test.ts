@@ -38,6 +38,7 @@ test("a generation that was replaced by another container stands by, and serves 
     process.kill(second.initPid(), "SIGKILL");
     const again = await first.phase("Running");
     assert.equal(again.generation, 3);
+    assert.equal(again.supervisorRestarts, 0);
     await eventually(async () => (await ask(port)) === 1);
     assert.equal((await first.ask("/readyz")).status, 200);
     first.signal("SIGTERM");
