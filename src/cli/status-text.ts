@@ -76,7 +76,7 @@ function upgradeLines({ upgrade, draining = [], lastUpgrade }: Snapshot, { now, 
     const { pid, connections, deadlineAt } = old;
     const open = connections === undefined ? "" : `, ${count(connections, "connection")} open`;
     const left = deadlineAt === undefined ? "" : `, killed in ${durationText(deadlineAt - now)}`;
-    lines.push(`${generationText(old)} ends its services, pid ${pid}${open}${left}`);
+    lines.push(`${generationText(old)} ends its services${pid === 0 ? "" : `, pid ${pid}`}${open}${left}`);
   }
   if (lastUpgrade !== undefined && upgrade === undefined) {
     const { result, reason, at, generation, warnings } = lastUpgrade;

@@ -123,3 +123,18 @@ test("OlderGenerations of a restarted supervisor lists what was saved and lives"
   const after = open({ saved, lines: [2] });
   assert.deepEqual([after.seen(), after.older.count, after.older.news.lines], [[[2, undefined]], 1, [2]]);
 });
+
+test("OlderGenerations tells no process id of a dead supervisor", () => {
+  const { older } = open({ predecessor: old(2) });
+  older.settled();
+  older.lost();
+  assert.deepEqual(
+    older.views.map(({ pid }) => pid),
+    [0],
+  );
+  // the next supervisor of this generation hears of the living one from the init
+  assert.deepEqual(
+    open({ saved: older.saved }).older.views.map(({ pid }) => pid),
+    [20],
+  );
+});

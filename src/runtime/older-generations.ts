@@ -40,7 +40,9 @@ export class OlderGenerations {
     this.#lines = new Set(living.map(({ line }) => line));
     if (saved !== undefined) {
       this.#keepLines(saved.lines);
-      this.#generations = saved.generations;
+      // a supervisor of theirs may have been started again
+      const pids = new Map(living.map(({ line, pid }) => [line, pid]));
+      this.#generations = saved.generations.map((each) => ({ ...each, pid: pids.get(each.line ?? 0) ?? each.pid }));
       this.#dropStrangers();
     }
     if (predecessor === undefined) return;
@@ -90,6 +92,8 @@ export class OlderGenerations {
   /** The predecessor tells no more. What is left under our init is known by its line, for what has been said of it would grow old. */
   lost(): void {
     this.#silent = true;
+    // its supervisor has died, most likely: the init has started another, whose process id nobody tells
+    if (this.#predecessor !== undefined) this.#predecessor = { ...this.#predecessor, pid: 0 };
     this.#dropStrangers();
     this.#changed();
   }
