@@ -16,7 +16,9 @@ fuzz("init", [
     name: "state",
     seeds: stateSeeds,
     sources: readdirSync(init).filter(
-      (file) => file.endsWith(".c") && !["main.c", "supervise.c", "wrap.c", "request.c", "http.c"].includes(file),
+      (file) =>
+        file.endsWith(".c") &&
+        !["main.c", "supervise.c", "wrap.c", "request.c", "upgrade.c", "exchange.c", "http.c"].includes(file),
     ),
     flags: ["-Dclose=fuzz_close", "-Dkill=fuzz_kill"],
   },
