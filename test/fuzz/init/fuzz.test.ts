@@ -3,12 +3,14 @@
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { fuzz } from "../c-targets.js";
-import { httpSeeds, optionSeeds, orderSeeds, procSeeds, stateSeeds } from "./seeds.js";
+import { answerSeeds, httpSeeds, optionSeeds, orderSeeds, procSeeds, stateSeeds } from "./seeds.js";
 
 const init = resolve("src/native/init");
 
 fuzz("init", [
   { name: "http", seeds: httpSeeds, sources: ["http.c"] },
+  // it includes upgrade.c
+  { name: "answer", seeds: answerSeeds, sources: ["number.c"] },
   { name: "options", seeds: optionSeeds, sources: ["options.c", "number.c"] },
   // it includes proc.c, with the system calls replaced
   { name: "proc", seeds: procSeeds, sources: ["number.c"] },

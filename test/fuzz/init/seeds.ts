@@ -11,6 +11,12 @@ export const httpSeeds: readonly Buffer[] = [
   "HTTP/1.1 200 OK\nContent-Length: 18446744073709551615\n\nx",
 ].map((text) => latin1(`\x03${text}`));
 
+export const answerSeeds: readonly Buffer[] = [
+  "#9f2c\n>LEASE      lent to generation 2\n>replaced after 5.2 s: generation 2 serves\n=0\n",
+  "#\n>wait       another upgrade is under way\n!pingora-entry: cannot upgrade now\n=75\n",
+  "?new\n=256\n=1x\n\n>\n!",
+].map((text) => latin1(`\x03${text}`));
+
 /** Steps of orders_fuzz.c: an opcode, a length or value, bytes. */
 function step(opcode: number, value: number | string): Buffer {
   if (typeof value === "number") return Buffer.from([opcode, value]);
