@@ -142,19 +142,19 @@ test("ServiceSet starts what is to be tried only when its trial on private socke
   assert.deepEqual(stage.fatal, []);
 });
 
-test("ServiceSet fails a service whose trial is not ready in nine tenths of the boot time", async () => {
+test("ServiceSet fails a service whose trial is not ready in four fifths of the boot time", async () => {
   const stage = new Stage(tried());
   stage.services.beCandidate();
   stage.services.start();
   stage.init.behaviour = () => 500;
-  await stage.clock.advance(53_900);
+  await stage.clock.advance(47_900);
   assert.deepEqual(stage.fatal, []);
   assert.deepEqual(stage.closed, []);
   await stage.clock.advance(200);
   assert.deepEqual(stage.fatal[0], {
     service: "web",
     exit: { code: 1 },
-    reason: "preflight: not ready within 54 s (readiness probe: refused)",
+    reason: "preflight: not ready within 48 s (readiness probe: refused)",
   });
   assert.deepEqual(stage.init.alive(), ["2:web!preflight/0#1"]);
   assert.deepEqual(stage.closed, [9], "whoever fails may be killed before its trial has ended");

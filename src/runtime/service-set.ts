@@ -67,8 +67,8 @@ export interface ServiceSetParts {
   readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
 }
 
-/** The part of the boot time in which trials must be ready; after them the real ones have to start. */
-const trialShare = 0.9;
+/** The part of the boot time in which trials must be ready; after them the real ones have to start, and an upgrade may give up at nine tenths. */
+const trialShare = 0.8;
 
 /** All services of a plan: starts each when its dependencies allow, stops them wave by wave, knows when all is over. */
 export class ServiceSet {
