@@ -93,9 +93,9 @@ async function upgrade(
   return reply;
 }
 
-/** Resolves when all has been read that a client had sent with its request: also the end, which is read a turn later. */
+/** Resolves when all has been read that a client had sent with its request: also the end, which a Node tells one to three turns later. */
 async function readOn(): Promise<void> {
-  for (let turns = 0; turns < 2; turns++) await new Promise((turn) => setImmediate(turn));
+  for (let turns = 0; turns < 10; turns++) await new Promise((turn) => setImmediate(turn));
 }
 
 function expected(error: unknown): EntryError {
