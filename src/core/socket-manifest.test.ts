@@ -22,7 +22,9 @@ const addressesOf = (address: ListenerAddress): readonly string[] => {
 };
 
 function names(specs: readonly ListenerSpec[], offered: readonly SocketFacts[]) {
-  const { taken, unclaimed, kept } = matchSockets(specs, offered, addressesOf);
+  const { taken, unclaimed, kept } = matchSockets(specs, offered, addressesOf, (path) =>
+    path.replace(/^\/var\/run/, "/run"),
+  );
   return {
     taken: Object.fromEntries([...taken].map(([name, { name: of }]) => [name, of])),
     unclaimed: unclaimed.map(({ name }) => name),
@@ -36,6 +38,20 @@ test("matchSockets takes the socket at a listener's address whatever it is calle
     [socket("http", "0.0.0.0:80"), socket("old", "0.0.0.0:82")],
   );
   assert.deepEqual(found, { taken: { web: "http" }, unclaimed: ["old"], kept: [] });
+});
+
+test("matchSockets knows a path that is written in another way, when none is written as it is", () => {
+  const unix = (path: string): ListenerAddress => ({ kind: "unix", path, type: "stream", mode: 0o600 });
+  const found = names(
+    [listener("a", unix("/run/a")), listener("b", unix("/run/b")), listener("c", unix("/run/c"))],
+    [
+      socket("c", "/run/c", { type: "dgram" }),
+      socket("b2", "/var/run/b"),
+      socket("b", "/run/b"),
+      socket("x", "/var/run/a"),
+    ],
+  );
+  assert.deepEqual(found, { taken: { a: "x", b: "b" }, unclaimed: ["c", "b2"], kept: [] });
 });
 
 test("matchSockets gives each of several sockets at one address to the listener of its name", () => {

@@ -23,13 +23,15 @@ export interface Matched<S extends SocketFacts> {
 
 /**
  * Which of the offered sockets the successor's listeners are. What counts is the address; among several at one address (reusePort) the
- * name. A listener with port 0 is the offered one of its name; one whose host is a name is known by how it was written.
+ * name. A listener with port 0 is the offered one of its name; one whose host is a name is known by how it was written. A path that is written
+ * in another way (/var/run is /run) is looked at only when nothing has been found by what is written: that costs a look at the disk.
  */
 export function matchSockets<S extends SocketFacts>(
   specs: readonly ListenerSpec[],
   offered: readonly S[],
   /** the addresses at which the listener may be found, as the kernel writes them: an unspecified host may be either family's */
   addressesOf: (address: ListenerAddress) => readonly string[],
+  realPathOf: (path: string) => string,
 ): Matched<S> {
   const left = new Set(offered);
   const taken = new Map<string, S>();
@@ -51,6 +53,16 @@ export function matchSockets<S extends SocketFacts>(
       take(spec, named);
   }
   for (const spec of specs) if (!taken.has(spec.name)) take(spec, candidates(spec)[0]);
+  for (const spec of specs) {
+    const { address } = spec;
+    if (taken.has(spec.name) || address.kind !== "unix") continue;
+    const real = realPathOf(address.path);
+    const isLike = ({ family, type }: S) => family === "unix" && type === address.type;
+    take(
+      spec,
+      [...left].find((socket) => isLike(socket) && realPathOf(socket.address) === real),
+    );
+  }
   const kept = specs.flatMap((spec) => {
     const socket = taken.get(spec.name);
     if (socket === undefined || socket.family === "unix" || socket.reusePort === spec.reusePort) return [];

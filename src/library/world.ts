@@ -13,6 +13,7 @@ import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
 import { native, nativeFile } from "../adapters/native/addon.js";
+import { realPathOf } from "../adapters/native/real-path.js";
 import { OwnConnections } from "../adapters/probes/own-connections.js";
 import { createProber } from "../adapters/probes/prober.js";
 import { addressesOf } from "../adapters/sockets/addresses-of.js";
@@ -156,6 +157,7 @@ async function putTogether(
     noUpgrades,
     ...(pingora === undefined ? {} : { pingora }),
     addressesOf,
+    realPathOf,
     inPod: (process.env.KUBERNETES_SERVICE_HOST ?? "") !== "",
     init,
     sockets: createSockets({ retry: plan.bindRetry, log, privateDirectories: directories }),

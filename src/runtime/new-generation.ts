@@ -23,6 +23,8 @@ export interface NewParts {
   readonly init: Init;
   readonly services: Pick<ServiceSet, "beCandidate" | "inherit" | "commit" | "excuseNobody" | "allReady" | "missing">;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
+  /** the one path of a socket, however it is written */
+  readonly realPathOf: (path: string) => string;
   /** false: what is offered at its path is in another container, and is bound here anew */
   readonly isReachable: (spec: ListenerSpec) => boolean;
   /** how long its services may take to be ready */
@@ -75,10 +77,10 @@ export class NewGeneration {
 
   /** Which of the old generation's sockets are whose; all others are bound. Resolves with the fds by listener, which are the caller's. */
   async claim(specs: readonly ListenerSpec[]): Promise<ReadonlyMap<string, number> | Posted> {
-    const { session, log, addressesOf, isReachable, services } = this.#parts;
+    const { session, log, addressesOf, realPathOf, isReachable, services } = this.#parts;
     this.#enter("OFFER", `${session.sockets.length} sockets from generation ${this.#old.generation}`);
     const here = specs.filter(isReachable);
-    const { taken, unclaimed, kept } = matchSockets(here, session.sockets, addressesOf);
+    const { taken, unclaimed, kept } = matchSockets(here, session.sockets, addressesOf, realPathOf);
     const bound = specs.filter(({ name }) => !taken.has(name));
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);

@@ -39,6 +39,8 @@ export interface ServerParts {
   readonly pingora?: PingoraParts;
   /** addresses at which a listener may be found, as the kernel writes them */
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
+  /** the one path of a unix socket, however it is written; as it is written where there is none */
+  readonly realPathOf: (path: string) => string;
   /** for what an earlier supervisor held and nobody wants any more */
   readonly closeFd: (fd: number) => void;
   /** told how each process ended */

@@ -33,7 +33,10 @@ export interface SavedUpgrade {
 }
 
 export interface UpgradesParts {
-  readonly server: Pick<ServerParts, "clock" | "log" | "init" | "sockets" | "closeFd" | "addressesOf"> & {
+  readonly server: Pick<
+    ServerParts,
+    "clock" | "log" | "init" | "sockets" | "closeFd" | "addressesOf" | "realPathOf"
+  > & {
     readonly plan: Plan;
   };
   readonly upgrade: UpgradeParts;
@@ -142,6 +145,7 @@ export class Upgrades {
         init,
         services,
         addressesOf: server.addressesOf,
+        realPathOf: server.realPathOf,
         isReachable: (spec) => server.sockets.isReachable(spec),
         bootMs: plan.upgrade.bootMs,
         snapshot: () => store.snapshot,

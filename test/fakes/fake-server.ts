@@ -166,6 +166,7 @@ export class FakeServer {
       noUpgrades: "none here",
       ...(options.pingora === undefined ? {} : { pingora: options.pingora }),
       ...(options.upgrade === undefined ? {} : { upgrade: options.upgrade }),
+      realPathOf: (path) => path,
       addressesOf: (address) => [address.kind === "unix" ? address.path : `${address.host}:${address.port}`],
       stopped() {},
       closeFd() {},

@@ -1,7 +1,6 @@
 import { batchesOf, type HandoverFrame } from "../../core/handover-frame.js";
 import type { InheritedSocket } from "../../runtime/handover-ports.js";
 import { native } from "../native/addon.js";
-import { realPathOf } from "../native/real-path.js";
 
 type Offer = Extract<HandoverFrame, { type: "OFFER" }>;
 
@@ -60,7 +59,7 @@ export class IncomingOffer {
         key: key[i] as string,
         family: family[i] as InheritedSocket["family"],
         type: type[i] as InheritedSocket["type"],
-        address: family[i] === "unix" ? realPathOf(address[i] as string) : (address[i] as string),
+        address: address[i] as string,
         inode: inode[i] as number,
         backlog: backlog[i] as number,
         reusePort: reusePort[i] as boolean,

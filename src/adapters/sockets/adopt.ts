@@ -79,7 +79,11 @@ function localText(local: SocketAddress): string {
 /** Port 0 is any port. A name is not looked up again: any address will do, since it may have changed since. */
 function isAt({ address }: ListenerSpec, local: SocketAddress): boolean {
   if (address.kind === "unix")
-    return local.family === "unix" && local.path !== undefined && realPathOf(local.path) === realPathOf(address.path);
+    return (
+      local.family === "unix" &&
+      local.path !== undefined &&
+      (local.path === address.path || realPathOf(local.path) === realPathOf(address.path))
+    );
   if (local.family !== "inet" && local.family !== "inet6") return false;
   if (address.port !== 0 && address.port !== local.port) return false;
   const wanted = numericAddress(address.host);
