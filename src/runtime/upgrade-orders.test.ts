@@ -37,7 +37,7 @@ function withQuickEnd(
 }
 
 for (const [what, status, words, cause, reason] of [
-  ["a wrong configuration", { code: 78 }, { a1: "1 problem" }, "check", "check failed: 1 problem"],
+  ["a wrong configuration", { code: 78 }, { a1: "pingora-entry: 1 problem" }, "check", "check failed: 1 problem"],
   ["another reason", { code: 71 }, { a1: "no addon" }, "start", /exited with code 71 before .*: no addon$/],
   ["no word", { code: 78 }, {}, "check", /exited with code 78 before .*; the log may say why$/],
   ["a signal", { signal: "SIGKILL" }, {}, "start", /died of SIGKILL before/],

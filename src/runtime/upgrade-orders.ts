@@ -89,7 +89,7 @@ export class UpgradeOrders {
     }
     this.#candidates.delete(line);
     // taken in any case: nobody else will
-    const said = this.#parts.upgrade.refusal(attempt);
+    const said = this.#parts.upgrade.refusal(attempt)?.replace(program, "");
     // one that has come to ask has a session, which tells more
     if (this.#running?.line !== line || this.#asks(attempt)) return;
     this.#running.settle(this.#ending(attempt, status, said));
@@ -177,8 +177,7 @@ export class UpgradeOrders {
   /** A candidate was told to try later; whoever was in its way may be gone by now. */
   #whyRefused(said: string | undefined): string {
     const other = this.#parts.old.candidate;
-    if (other === undefined)
-      return `the new generation was refused: ${said?.replace(program, "") ?? "the log may say why"}`;
+    if (other === undefined) return `the new generation was refused: ${said ?? "the log may say why"}`;
     const release = other.release === "" ? "" : ` (${other.release})`;
     return `another upgrade is under way: generation ${other.generation}${release} was faster`;
   }
