@@ -3,7 +3,7 @@ import { type ControlClient, controlClient } from "../adapters/control-client/co
 import { controlPath } from "../adapters/control-client/control-path.js";
 import { EntryError } from "../core/entry-error.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../core/upgrade-outcome.js";
-import { outcomeWords, progressWords, type UpgradeWords, upgradeExit } from "../core/upgrade-words.js";
+import { askedAgain, outcomeWords, progressWords, type UpgradeWords, upgradeExit } from "../core/upgrade-words.js";
 import { readArguments } from "./arguments.js";
 import type { Command, Io } from "./command.js";
 import { interrupted } from "./interrupted.js";
@@ -59,12 +59,7 @@ export const upgradeCommand: Command = {
     // the generation that it waited for is gone, and nothing was tried: whoever answers there now is asked, and waited for
     while (order.wait && !io.signal.aborted && untried(asked)) {
       const why = asked.outcome?.reason ?? "who was asked is gone";
-      show.progress({
-        attempt: asked.outcome?.attempt ?? "",
-        step: "wait",
-        at: Date.now(),
-        text: `${why}: asked again`,
-      });
+      show.progress(askedAgain(asked.outcome?.attempt ?? "", Date.now(), why));
       await pause();
       asked = await ask(client, order, show, io);
     }

@@ -15,6 +15,11 @@ export const upgradeExit: Readonly<Record<UpgradeResult, number>> = {
   busy: exitCodes.tryLater.code,
 };
 
+/** Of an order that waits, and is to be sent once more to whoever answers then. `why`: nobody took it */
+export function askedAgain(attempt: string, at: number, why: string): UpgradeProgress {
+  return { attempt, step: "wait", at, text: `${why}: asked again` };
+}
+
 export function progressWords({ step, text }: UpgradeProgress, colour: boolean): UpgradeWords {
   return { out: `${paint(step.padEnd(10), "dim", colour)} ${text}\n`, err: "" };
 }

@@ -1,3 +1,4 @@
+import type { Acceptors, ClientEnd } from "../../core/acceptance.js";
 import { addressDigits } from "../native/address-digits.js";
 import {
   type ClientSocket,
@@ -13,22 +14,8 @@ import { NetlinkTable } from "./netlink-table.js";
 import { readProcTable } from "./proc-table.js";
 import { SocketOwners } from "./socket-owners.js";
 
-/** Our end of a connection to a socket of this machine. */
-export type ClientEnd =
-  | {
-      readonly kind: "tcp";
-      readonly localAddress: string;
-      readonly localPort: number;
-      readonly remoteAddress: string;
-      readonly remotePort: number;
-    }
-  | { readonly kind: "unix"; readonly inode: number };
-
-/** `queued`: nobody yet; `closed`: whoever it was has closed it again, and nobody can tell who; `untold`: it is not to be seen here */
-export type Acceptance = "queued" | "mine" | "other" | "closed" | "untold";
-
 /** Tells who has accepted each of these connections of ours: one of the processes, or one below them (`mine`), or somebody else. */
-export function createAcceptors(): (ends: readonly ClientEnd[], pids: readonly number[]) => Acceptance[] {
+export function createAcceptors(): Acceptors {
   const kernel = new NetlinkTable();
   const tableOf = (ends: readonly ClientEnd[]): ConnectionTable => {
     const [index, others] = [placesOf(ends), allBut(ends)];

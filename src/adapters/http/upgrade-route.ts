@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { EntryError } from "../../core/entry-error.js";
 import { problemText } from "../../core/problem-text.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../../core/upgrade-outcome.js";
-import { outcomeWords, progressWords, type UpgradeWords, upgradeExit } from "../../core/upgrade-words.js";
+import { askedAgain, outcomeWords, progressWords, type UpgradeWords, upgradeExit } from "../../core/upgrade-words.js";
 import type { Control } from "../../runtime/ports.js";
 import { refuse, untilGone } from "./answer.js";
 import { bodyFields } from "./body-fields.js";
@@ -53,8 +53,10 @@ function terminal({ wait }: UpgradeOrder, colour: boolean): Form {
     },
     outcome(outcome) {
       // who waits asks whoever answers then
-      const again: UpgradeProgress = { ...outcome, step: "wait", text: `${outcome.reason}: asked again` };
-      const said = wait && outcome.result === "busy" ? progressWords(again, colour) : outcomeWords(outcome, colour);
+      const again = wait && outcome.result === "busy";
+      const said = again
+        ? progressWords(askedAgain(outcome.attempt, outcome.at, outcome.reason), colour)
+        : outcomeWords(outcome, colour);
       return `${words(said)}=${upgradeExit[outcome.result]}\n`;
     },
     error: (error) => `${marked("!", problemText("pingora-entry", error))}=${error.exitCode}\n`,

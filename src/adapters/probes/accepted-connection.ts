@@ -1,25 +1,7 @@
 import { fstatSync } from "node:fs";
 import { connect, type NetConnectOpts, type Socket } from "node:net";
+import type { Acceptors, ClientEnd } from "../../core/acceptance.js";
 import type { OwnConnections } from "./own-connections.js";
-
-/** Our end of a connection, as who looks for the other end knows it. */
-export type ClientEnd =
-  | {
-      readonly kind: "tcp";
-      readonly localAddress: string;
-      readonly localPort: number;
-      readonly remoteAddress: string;
-      readonly remotePort: number;
-    }
-  | { readonly kind: "unix"; readonly inode: number };
-
-type Acceptance = "queued" | "mine" | "other" | "closed" | "untold";
-
-/**
- * Who has accepted each connection: nobody yet, one of the processes or one below them, somebody else; `closed`: somebody, who has closed it
- * again; `untold`: what goes on at the other end cannot be seen here.
- */
-export type Acceptors = (ends: readonly ClientEnd[], pids: readonly number[]) => readonly Acceptance[];
 
 /** Opens a connection for a probe. */
 export type Dial = (options: NetConnectOpts, signal: AbortSignal) => Promise<Socket>;

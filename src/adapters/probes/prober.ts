@@ -1,6 +1,7 @@
+import type { Acceptors } from "../../core/acceptance.js";
 import type { ProbeAction } from "../../core/plan.js";
 import type { ProbeContext, Prober } from "../../runtime/ports.js";
-import { type Acceptors, acceptedConnection, type Dial, plainDial } from "./accepted-connection.js";
+import { acceptedConnection, type Dial, plainDial } from "./accepted-connection.js";
 import { type Attempt, failed, secondsText, settleWithin } from "./attempt.js";
 import { tcpProbe, unixProbe } from "./connect-probe.js";
 import { type ExecWorld, execProbe } from "./exec-probe.js";

@@ -10,8 +10,10 @@ enum {
     EXIT_NO_ANSWER = 69,
     EXIT_BUG = 70,
     EXIT_SYSTEM = 71,
+    EXIT_TRY_LATER = 75,
     EXIT_CANNOT_EXECUTE = 126,
     EXIT_NOT_FOUND = 127,
+    EXIT_INTERRUPTED = 130, /* 128 + SIGINT */
 };
 
 struct state;

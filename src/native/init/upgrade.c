@@ -21,8 +21,6 @@
 /* An order is not lost with a supervisor that stands still: the init starts another one after 5 s, which finds it in the queue. */
 enum { ANSWER_MS = 15000 };
 
-enum { EXIT_TRY_LATER = 75, EXIT_INTERRUPTED = 130 };
-
 struct order {
     const char *socket, *path;
     bool wait;
