@@ -23,6 +23,25 @@ export async function eventually<T>(
   }
 }
 
+/** What a child has written, until now and to its end. Its outputs are pipes. */
+export function heard(child: ChildProcess): { readonly out: () => string; readonly ended: Promise<Said> } {
+  let [out, err] = ["", ""];
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  const ended = new Promise<Said>((done) => child.on("close", (code) => done({ code, out, err })));
+  return { out: () => out, ended };
+}
+
+export interface Said {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
 /** The test service, compiled once: see test/fixtures/service.c. */
 export function serviceProgram(): string {
   const source = resolve("test/fixtures/service.c");

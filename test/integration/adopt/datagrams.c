@@ -4,27 +4,17 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "must.h"
+
 static int port;
-
-#define MUST(condition) ((condition) ? (void)0 : wrong(__LINE__, #condition))
-
-static void wrong(int line, const char *what)
-{
-    printf("line %d: %s (errno %s)\n", line, what, strerror(errno));
-    exit(1);
-}
 
 union any { struct sockaddr name; struct sockaddr_in v4; struct sockaddr_in6 v6; };
 

@@ -4,15 +4,11 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -24,15 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "must.h"
+
 static int port;
-
-#define MUST(condition) ((condition) ? (void)0 : wrong(__LINE__, #condition))
-
-static void wrong(int line, const char *what)
-{
-    printf("line %d: %s (errno %s)\n", line, what, strerror(errno));
-    exit(1);
-}
 
 static struct sockaddr_in address(void)
 {

@@ -4,16 +4,11 @@ import { appendFileSync, cpSync, readlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, commandOf, eventually, kill, program } from "../harness.js";
-import { ask, load, Upgradable } from "./stage.js";
+import { ask, load, Upgradable, webService } from "./stage.js";
 
-const generation = (number: number): string => `
-listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
-services:
-  web:
-    command: [{{web}}, "${number}"]
-    listeners: [http]
-    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
-upgrade: { probationSeconds: 4, bootSeconds: 10, release: r${number} }
+const generation = (
+  number: number,
+): string => `${webService(number)}upgrade: { probationSeconds: 4, bootSeconds: 10, release: r${number} }
 `;
 
 /** Both are dead before this returns; who of them comes back first is the winner. */

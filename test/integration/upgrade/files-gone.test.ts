@@ -5,16 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { JournalOwner } from "../../../src/core/handover-journal.js";
 import { childrenOf, commandOf, eventually, kill } from "../harness.js";
-import { ask, load, Upgradable } from "./stage.js";
+import { ask, load, Upgradable, webService } from "./stage.js";
 
-const generation = (number: number, more = ""): string => `
-listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
-services:
-  web:
-    command: [{{web}}, "${number}"]
-    listeners: [http]
-    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
-upgrade: { probationSeconds: 0.3, bootSeconds: 10, release: r${number}${more} }
+const generation = (
+  number: number,
+  more = "",
+): string => `${webService(number)}upgrade: { probationSeconds: 0.3, bootSeconds: 10, release: r${number}${more} }
 `;
 
 const damage: Readonly<Record<string, (directory: string) => void>> = {

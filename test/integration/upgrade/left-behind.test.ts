@@ -4,17 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually } from "../harness.js";
-import { Upgradable } from "./stage.js";
+import { Upgradable, webService } from "./stage.js";
 
 /** `fragile` ends as soon as there is a file "fatal". */
-const generation = (number: number, fragile = false): string => `
-listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
-services:
-  web:
-    command: [{{web}}, "${number}"]
-    listeners: [http]
-    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
-${fragile ? '  fragile: { command: [/bin/sh, -c, "until [ -e {{dir}}/fatal ]; do sleep 0.02; done; exit 3"], restart: never }' : ""}
+const generation = (
+  number: number,
+  fragile = false,
+): string => `${webService(number)}${fragile ? '  fragile: { command: [/bin/sh, -c, "until [ -e {{dir}}/fatal ]; do sleep 0.02; done; exit 3"], restart: never }' : ""}
 upgrade: { probationSeconds: 3 }
 pid_file: "{{dir}}/pid"
 terminationMessagePath: "{{dir}}/last"

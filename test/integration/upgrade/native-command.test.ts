@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { eventually, kill, program } from "../harness.js";
+import { eventually, heard, kill, program } from "../harness.js";
 import { Upgradable } from "./stage.js";
 
 const config = `
@@ -49,16 +49,7 @@ async function pretend(answer: (request: IncomingMessage, response: ServerRespon
       env: { ...process.env, ...(options.node === false ? { PATH: "/nowhere" } : {}) },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    let [out, err] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      out += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      err += text;
-    });
-    return new Promise<{ code: number | null; out: string; err: string }>((done) =>
-      child.on("close", (code) => done({ code, out, err })),
-    );
+    return heard(child).ended;
   };
   return {
     directory,
@@ -85,15 +76,8 @@ test("an upgrade is ordered without Node", async () => {
     env: { PATH: "/nowhere" },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const said = { out: "", err: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said.out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said.err += text;
-  });
-  const code = await new Promise((done) => child.on("close", done));
-  assert.equal(code, 0, said.err);
+  const said = await heard(child).ended;
+  assert.equal(said.code, 0, said.err);
   assert.match(
     said.out,
     /^start {6}the new generation\n(.*\n)*FINALIZE .*\nreplaced after .* s: generation 2 serves\n$/,
@@ -240,14 +224,11 @@ for (const [what, leave] of [
     const child = spawn(program, ["upgrade", "--socket", join(place.directory, "control.sock")], {
       stdio: ["ignore", "pipe", "pipe"],
     });
-    let err = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      err += text;
-    });
-    const ended = once(child, "close");
+    const { ended } = heard(child);
     await once(child.stdout, "data");
     leave(child);
-    assert.deepEqual(await ended, [130, null]);
+    const { code, err } = await ended;
+    assert.equal(code, 130);
     assert.equal(err, "pingora-entry: the upgrade goes on; pingora-entry status tells how it ends\n");
   });
 }

@@ -3,16 +3,12 @@ import { cpSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { eventually, program, type Running, startServer } from "../harness.js";
-import { Upgradable, web } from "./stage.js";
+import { Upgradable, web, webService } from "./stage.js";
 
-const generation = (number: number, more = ""): string => `
-listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
-services:
-  web:
-    command: [{{web}}, "${number}"]
-    listeners: [http]
-    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
-upgrade: { probationSeconds: 0.3, bootSeconds: 20${more} }
+const generation = (
+  number: number,
+  more = "",
+): string => `${webService(number)}upgrade: { probationSeconds: 0.3, bootSeconds: 20${more} }
 `;
 
 /** A release that begins to do anything only when there is a file "go". */

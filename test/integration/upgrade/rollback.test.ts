@@ -3,17 +3,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { childrenOf, eventually } from "../harness.js";
-import { ask, Upgradable } from "./stage.js";
+import { ask, Upgradable, webService } from "./stage.js";
 
 /** `queue`: its program, in the shell; ready as long as there is no file "unready". */
-const generation = (number: number, queue: string, more = ""): string => `
-listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
-services:
-  web:
-    command: [{{web}}, "${number}"]
-    listeners: [http]
-    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
-  queue:
+const generation = (number: number, queue: string, more = ""): string => `${webService(number)}  queue:
     command: [/bin/sh, -c, '${queue}']
     restart: { limit: 0 }
     readinessProbe: { exec: { command: [/bin/sh, -c, "test ! -e {{dir}}/unready"] }, periodSeconds: 0.1, failureThreshold: 1 }

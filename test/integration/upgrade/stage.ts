@@ -3,9 +3,28 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join, resolve } from "node:path";
 import type { Journal } from "../../../src/core/handover-journal.js";
-import { eventually, freePort, program, type Running, type StartOptions, startServer } from "../harness.js";
+import {
+  eventually,
+  freePort,
+  heard,
+  program,
+  type Running,
+  type Said,
+  type StartOptions,
+  startServer,
+} from "../harness.js";
 
 export const web = resolve("test/fixtures/web.mjs");
+
+/** The head of a configuration: a web service of this generation; more services may follow, then other parts. */
+export const webService = (number: number): string => `
+listeners: { http: { tcp: "127.0.0.1:{{port}}" } }
+services:
+  web:
+    command: [{{web}}, "${number}"]
+    listeners: [http]
+    readinessProbe: { httpGet: { path: /, listener: http }, periodSeconds: 0.1 }
+`;
 
 /** What a load saw. */
 export interface Seen {
@@ -54,12 +73,6 @@ export function ask(port: number, path = "/"): Promise<number | string> {
   });
 }
 
-export interface Upgraded {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** A server whose configuration can be replaced. */
 export class Upgradable {
   readonly server: Running;
@@ -86,24 +99,17 @@ export class Upgradable {
   }
 
   /** `pingora-entry upgrade`, run to its end. */
-  upgrade(text: string | undefined, ...args: string[]): Promise<Upgraded> {
+  upgrade(text: string | undefined, ...args: string[]): Promise<Said> {
     const conf = text === undefined ? [] : ["--conf", this.config(`next-${Math.random()}.yaml`, text)];
     return this.cli("upgrade", ...conf, ...args);
   }
 
-  cli(...args: string[]): Promise<Upgraded> {
+  cli(...args: string[]): Promise<Said> {
     const [command = "", ...rest] = args;
     const child = spawn(program, [command, "--socket", this.server.socket, ...rest], {
       stdio: ["ignore", "pipe", "pipe"],
     });
-    let [out, err] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      out += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      err += text;
-    });
-    return new Promise((done) => child.on("close", (code) => done({ code, out, err })));
+    return heard(child).ended;
   }
 
   journal(): Journal {
