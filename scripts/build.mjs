@@ -1,17 +1,6 @@
-// Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs with the licences of what is in them, and the code caches of the
-// running Node.
+// Bundles the TypeScript: dist/bin/{pingora-entry,main,admin,library}.cjs with the licences of what is in them, and their types.
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { leanLibraries, refuseTouchingOutputs } from "./lean-libraries.mjs";
 import { thirdPartyLicenses } from "./third-party-licenses.mjs";
@@ -109,38 +98,4 @@ export function buildTypes() {
 ${tsc.stdout}${tsc.stderr}`);
   // the library is CommonJS, whoever loads it: its types say the same, to `import` and to `require`
   writeFileSync(join(root, "dist/types/package.json"), '{ "type": "commonjs" }\n');
-}
-
-export const cachesAreFresh = () => {
-  const cache = join(out, `main.cjs.${process.version}-${process.arch}.cache`);
-  return existsSync(cache) && statSync(cache).mtimeMs >= statSync(join(out, "main.cjs")).mtimeMs;
-};
-
-/** Runs a small server once, start to stop, so that the caches hold what a start compiles. */
-export function buildCaches() {
-  const dir = mkdtempSync(join(tmpdir(), "pingora-entry-cache-"));
-  try {
-    const config = join(dir, "config.yaml");
-    writeFileSync(
-      config,
-      `services:
-  first: { command: [sleep, "100"], readinessProbe: { exec: { command: ["true"] }, periodSeconds: 1 } }
-  main: { command: [sleep, "0.3"], dependsOn: { first: ready }, restart: { policy: never } }
-admin: { tcp: "127.0.0.1:0", socket: ${join(dir, "control.sock")} }
-shutdown: { gracePeriodSeconds: 3, lameDuckSeconds: 0, reserveSeconds: 1 }
-`,
-    );
-    const env = { ...process.env, PINGORA_ENTRY_WRITE_CODE_CACHE: "1" };
-    const run = spawnSync(join(out, "pingora-entry"), ["run", "-c", config], {
-      env,
-      encoding: "utf8",
-      timeout: 30_000,
-    });
-    if (!cachesAreFresh())
-      console.error(
-        `notice: no code cache was made, starts will be slower (${run.error?.message ?? run.stderr.trim().split("\n").at(-1)})`,
-      );
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
 }

@@ -17,7 +17,7 @@ function cachePath(name: string): string {
 
 function readCache(name: string): Buffer | undefined {
   try {
-    return writeCache ? undefined : readFileSync(cachePath(name));
+    return readFileSync(cachePath(name));
   } catch {
     return undefined;
   }
@@ -36,7 +36,7 @@ function load(name: string): unknown {
   script.runInThisContext()(module.exports, bundles, module, filename, __dirname);
   loaded.set(name, module.exports);
   if (writeCache) {
-    // at the end, when everything a start needs has been compiled
+    // at the end, when what was run has been compiled, beside what the cache held before
     process.on("exit", () => {
       writeFileSync(`${cachePath(name)}.new`, script.createCachedData());
       renameSync(`${cachePath(name)}.new`, cachePath(name));
