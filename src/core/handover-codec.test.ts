@@ -49,7 +49,7 @@ const frames: { readonly [Type in HandoverFrame["type"]]: HandoverFrame & { type
   STATE: { type: "STATE", index: 1, count: 1, blob: { name: "n", schema: "s", critical: true, text: "\u0000é😀" } },
   PREPARING: { type: "PREPARING", waits: "for an address" },
   ALIVE: { type: "ALIVE" },
-  READY: { type: "READY" },
+  READY: { type: "READY", stopFirst: ["queue"] },
   COMMIT: { type: "COMMIT" },
   OWNED: { type: "OWNED" },
   PROBATION: { type: "PROBATION" },
@@ -81,7 +81,10 @@ test("decodeHandoverFrame gives back every frame that encodeHandoverFrame wrote"
 });
 
 test("decodeHandoverFrame ignores unknown fields and frames, and refuses unknown critical words", () => {
-  assert.deepEqual(decodeHandoverFrame(bytesOf({ type: "READY", later: 1, critical: [] })), { type: "READY" });
+  assert.deepEqual(decodeHandoverFrame(bytesOf({ type: "READY", later: 1, critical: [] })), {
+    type: "READY",
+    stopFirst: [],
+  });
   assert.equal(decodeHandoverFrame(bytesOf({ type: "LATER", x: 1 })), undefined);
   for (const type of ["READY", "LATER"])
     assert.throws(() => decodeHandoverFrame(bytesOf({ type, critical: ["pause"] })), /needs "pause"/);
@@ -97,7 +100,7 @@ test("decodeHandoverFrame refuses a frame in which a field is missing, of anothe
   for (const type of handoverFrameTypes) {
     const frame = JSON.parse(new TextDecoder().decode(encodeHandoverFrame(frames[type]).subarray(4)));
     for (const field of Object.keys(frame)) {
-      if (["unknown", "missing", "blob", "cause", "older", "waits"].includes(field)) continue;
+      if (["unknown", "missing", "blob", "cause", "older", "waits", "stopFirst"].includes(field)) continue;
       assert.throws(() => decodeHandoverFrame(bytesOf({ ...frame, [field]: undefined })), HandoverFrameError, field);
     }
     for (const field of Object.keys(frame))

@@ -22,7 +22,8 @@
  *
  *      ABORT reason, cause: from either side, before FINALIZE. Connection lost, silence: see handover-old.ts and handover-new.ts.
  *
- * GRANTED, PROGRESS and DRAINED may have `older`: what OLD knows of generations before it. A NEW of a release before that passes over it.
+ * GRANTED, PROGRESS and DRAINED may have `older`: what OLD knows of generations before it. A NEW of a release before that passes over it, as
+ * an OLD does over `stopFirst` of READY.
  *
  * Unknown fields and unknown frames are ignored. `critical` on any frame lists what the receiver must understand: a word that it does not
  * know is a refusal. A frame with descriptors says how many belong to it.
@@ -132,7 +133,8 @@ export type HandoverFrame =
   /** `waits`: what holds NEW up */
   | { readonly type: "PREPARING"; readonly waits?: string }
   | { readonly type: "ALIVE" }
-  | { readonly type: "READY" }
+  /** `stopFirst`: services of OLD that only one generation can have by NEW's configuration, beside those by its own; they end before COMMIT */
+  | { readonly type: "READY"; readonly stopFirst: readonly string[] }
   | { readonly type: "COMMIT" }
   | { readonly type: "OWNED" }
   | { readonly type: "PROBATION" }
@@ -182,6 +184,8 @@ export const maxBlobs = 1024;
 export const maxOlder = 64;
 /** names in CLAIM; what is missing beyond them is not told */
 export const maxMissingNames = 128;
+/** names in READY */
+export const maxStopFirst = 4096;
 
 /** The highest version that both speak, or undefined. */
 export function agreeOnVersion(ours: VersionRange, theirs: VersionRange): number | undefined {

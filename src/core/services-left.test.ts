@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StateBlob } from "./handover-frame.js";
-import { readServicesLeft, servicesBlob } from "./services-left.js";
+import { readServicesLeft, servicesBlob, strategyLeft } from "./services-left.js";
 
-const left = { completed: ["migrate"], running: ["index"], held: ["queue"] };
+const left = { completed: ["migrate"], running: ["index"], held: ["queue"], strategies: { index: "own" } } as const;
 
 test("readServicesLeft reads what servicesBlob wrote, among others", () => {
   const other: StateBlob = { name: "keys", schema: "keys/1", critical: false, text: "x" };
@@ -19,4 +19,19 @@ test("readServicesLeft takes a release that does not tell, or what it does not k
 test("readServicesLeft passes over fields that it does not know, and entries that are no names", () => {
   const text = JSON.stringify({ completed: ["a", 1, null], later: true });
   assert.deepEqual(readServicesLeft([{ ...servicesBlob(left), text }]), { completed: ["a"], running: [], held: [] });
+});
+
+test("strategyLeft is handover unless told otherwise, of what is running", () => {
+  const told = { ...left, running: ["index", "web"] };
+  assert.deepEqual(
+    ["index", "web", "queue", "toString"].map((name) => strategyLeft(told, name)),
+    ["own", "handover", undefined, undefined],
+  );
+  assert.equal(strategyLeft({ completed: [], running: ["web"], held: [] }, "web"), undefined);
+});
+
+test("readServicesLeft passes over strategies that it does not know", () => {
+  const text = JSON.stringify({ running: ["a", "b"], strategies: { a: "restart", b: "later" } });
+  const read = readServicesLeft([{ ...servicesBlob(left), text }]);
+  assert.deepEqual(read?.strategies, { a: "restart" });
 });

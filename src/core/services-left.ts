@@ -1,4 +1,5 @@
 import type { StateBlob } from "./handover-frame.js";
+import type { UpgradeStrategy } from "./upgrade-part.js";
 
 /** What OLD tells of its services in STATE, by their names. */
 export interface ServicesLeft {
@@ -8,6 +9,8 @@ export interface ServicesLeft {
   readonly running: readonly string[];
   /** what an operator has stopped, and not started again */
   readonly held: readonly string[];
+  /** strategies of what is running, but for `handover`; undefined: a release that does not tell them */
+  readonly strategies?: Readonly<Record<string, UpgradeStrategy>>;
 }
 
 const name = "services";
@@ -25,8 +28,8 @@ export function readServicesLeft(blobs: readonly StateBlob[]): ServicesLeft | un
   try {
     const fields: unknown = JSON.parse(blob.text);
     if (typeof fields !== "object" || fields === null) return undefined;
-    const { completed, running, held } = fields as Record<keyof ServicesLeft, unknown>;
-    return { completed: names(completed), running: names(running), held: names(held) };
+    const { completed, running, held, strategies } = fields as Record<keyof ServicesLeft, unknown>;
+    return { completed: names(completed), running: names(running), held: names(held), ...strategiesIn(strategies) };
   } catch {
     return undefined;
   }
@@ -34,4 +37,16 @@ export function readServicesLeft(blobs: readonly StateBlob[]): ServicesLeft | un
 
 function names(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+}
+
+function strategiesIn(value: unknown): Pick<ServicesLeft, "strategies"> {
+  if (typeof value !== "object" || value === null) return {};
+  const entries = Object.entries(value).filter(([, each]) => each === "restart" || each === "own");
+  return { strategies: Object.fromEntries(entries) as Record<string, UpgradeStrategy> };
+}
+
+/** Undefined: it is not told, or nothing of that name is running. */
+export function strategyLeft({ running, strategies }: ServicesLeft, name: string): UpgradeStrategy | undefined {
+  if (strategies === undefined || !running.includes(name)) return undefined;
+  return Object.hasOwn(strategies, name) ? strategies[name] : "handover";
 }

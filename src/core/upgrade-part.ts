@@ -1,5 +1,15 @@
 import type { ServiceSpec } from "./plan.js";
 
+export type UpgradeStrategy = ServiceSpec["upgrade"]["strategy"];
+
+/**
+ * The strategy of a service that both generations have: that of both, or `restart`, for as soon as one of them says that only one process can
+ * have what it has, or the two would not hand over in the same way, the old one must be gone before the new one starts.
+ */
+export function jointStrategy(old: UpgradeStrategy, next: UpgradeStrategy): UpgradeStrategy {
+  return old === next ? next : "restart";
+}
+
 /**
  * When a service of the successor starts:
  * `early`: while the old generation still serves; its readiness decides whether the upgrade goes on.

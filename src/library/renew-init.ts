@@ -16,11 +16,13 @@ export async function renewInit(
 
 function isSame(running: string, path: string): boolean {
   try {
-    const [a, b] = [statSync(running), statSync(path)];
+    const [a, b] = [statSync(running), statSync(path, { throwIfNoEntry: false })];
+    // the init says why it cannot be put in its place
+    if (b === undefined) return false;
     if (a.dev === b.dev && a.ino === b.ino) return true;
     return a.size === b.size && readFileSync(running).equals(readFileSync(path));
   } catch {
-    // of another user, or gone: nothing that could be put in its place
+    // of another user: what runs cannot be looked at, nor replaced
     return true;
   }
 }

@@ -167,7 +167,7 @@ async function putTogether(
     log,
     random: Math.random,
     exits,
-    body: (service, listeners) => {
+    body: (service, listeners, handsOver = () => false) => {
       if (service.process !== undefined) {
         const pass = (
           argv: readonly string[],
@@ -183,7 +183,7 @@ async function putTogether(
             wiring,
             env,
             listeners,
-            succeeds: place?.upgrade.session !== undefined,
+            handsOver,
             hardLimit,
             openInInit: () => openFiles(init.pid),
             pass,

@@ -65,8 +65,8 @@ export interface OldSession {
   offer(blobs: readonly StateBlob[]): Promise<HandoverStep<ClaimReport, OldEnd>>;
   /** NEW says what holds it up; asked for before `offer` */
   onWaits(receive: (text: string) => void): void;
-  /** resolves when NEW says READY */
-  ready(): Promise<HandoverStep<void, OldEnd>>;
+  /** resolves when NEW says READY, with the services that it wants stopped before it is committed, besides those that would be anyway */
+  ready(): Promise<HandoverStep<readonly string[], OldEnd>>;
   /**
    * Journal, then COMMIT with a copy of the lock; resolves when NEW says OWNED: probation has begun. The caller keeps its lockFd.
    * `failed` after this: the journal says that we own.
@@ -115,8 +115,11 @@ export interface NewSession {
   claim(taken: ReadonlySet<string>, missing: readonly string[]): Promise<HandoverStep<readonly StateBlob[], NewEnd>>;
   /** What holds this generation up, for OLD to tell; "": nothing any more. */
   waits(text: string): void;
-  /** The required services are ready. Resolves at COMMIT, or when this generation was promoted because the old one is gone. */
-  ready(): Promise<HandoverStep<Promotion, NewEnd>>;
+  /**
+   * The required services are ready; OLD stops these of its own before COMMIT. Resolves then, or when this generation was promoted because the
+   * old one is gone.
+   */
+  ready(stopFirst?: readonly string[]): Promise<HandoverStep<Promotion, NewEnd>>;
   /** The lock is held, this generation does what an owner does. Only after `ready` resolved with `committed`. */
   owned(): void;
   /** Resolves when the journal says that we own: `finalize` by OLD, `decision` by us because OLD is gone. failed: OLD took back. */

@@ -1,6 +1,6 @@
-import type { ServicesLeft } from "../core/services-left.js";
-import { upgradePart } from "../core/upgrade-part.js";
-import { fulfils, hasProcess, isGoing, isReady, type Member } from "./member.js";
+import { type ServicesLeft, strategyLeft } from "../core/services-left.js";
+import { jointStrategy, type UpgradeStrategy } from "../core/upgrade-part.js";
+import { fulfils, hasProcess, isGoing, isReady, type Member, partOf } from "./member.js";
 import type { Log } from "./ports.js";
 
 /** The services of a generation, by name. */
@@ -14,13 +14,18 @@ export function servicesLeft(members: Members): ServicesLeft {
     completed: namesOf((member) => member.spec.type === "oneshot" && isReady(member)),
     running: namesOf(isGoing),
     held: namesOf(({ held, yielded }) => held && !yielded),
+    strategies: Object.fromEntries(
+      [...members.values()]
+        .filter((member) => member.spec.upgrade.strategy !== "handover" && isGoing(member))
+        .map(({ spec: { name, upgrade } }) => [name, upgrade.strategy]),
+    ),
   };
 }
 
 /** A oneshot that a successor might skip, and is not done with. */
 export function unfinishedOneshot(members: Members): string | undefined {
-  const skips = ({ spec }: Member) => upgradePart(spec) === "skipped";
-  return [...members.values()].find((member) => skips(member) && hasProcess(member))?.spec.name;
+  const skips = (member: Member) => partOf(member) === "skipped" && hasProcess(member);
+  return [...members.values()].find(skips)?.spec.name;
 }
 
 /**
@@ -41,13 +46,25 @@ export function inheritServices(
       for (const instance of member.instances) instance.keepStopped(left.completed.includes(name));
       continue;
     }
-    if (upgradePart(member.spec) !== "skipped") continue;
+    if (left !== undefined) joinStrategies(member, strategyLeft(left, name), log);
+    if (partOf(member) !== "skipped") continue;
     if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
     if (left === undefined)
       log.warn(`${name} is skipped (onUpgrade: skip): the old generation does not tell whether it has completed it`);
     if (left?.completed.includes(name) ?? true) for (const instance of member.instances) instance.skip();
   }
   return stuck(members);
+}
+
+/** What only one of the two generations can have starts when the old one's has ended, whichever of them says so. */
+function joinStrategies(member: Member, before: UpgradeStrategy | undefined, log: Pick<Log, "warn">): void {
+  if (before === undefined || member.spec.type === "oneshot" || before === member.strategy) return;
+  log.warn(
+    `${member.spec.name} has strategy ${member.strategy}, and ${before} in the old generation: the old one is stopped before the new one starts`,
+  );
+  member.strategy = jointStrategy(before, member.strategy);
+  member.excused = true;
+  member.preflight = undefined;
 }
 
 /** What is required, and could never start, as long as what it depends on stays stopped. */

@@ -1,6 +1,7 @@
 import type { Condition, RestartSpec, ServiceSpec } from "../core/plan.js";
 import { isIdle } from "../core/service-state.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
+import { type UpgradePart, type UpgradeStrategy, upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
 import type { Preflight } from "./preflight.js";
 
@@ -24,6 +25,8 @@ export interface Member {
   yielded?: boolean;
   /** it ran in the generation before: as there, it does without what was stopped by request */
   goesOn?: boolean;
+  /** that of this generation, until the other one of an upgrade has told its own */
+  strategy: UpgradeStrategy;
   /** what comes before its first process */
   preflight?: "due" | Preflight | undefined;
 }
@@ -32,6 +35,14 @@ export interface Member {
 export function processesOf({ instances, spent, preflight }: Member): readonly Instance[] {
   return [...instances, ...spent, ...(typeof preflight === "object" ? [preflight.trial] : [])];
 }
+
+const asUpgraded = ({ spec: { type, upgrade }, strategy }: Member) => ({ type, upgrade: { ...upgrade, strategy } });
+
+/** When it starts in a successor, whose predecessor may have it otherwise. */
+export const partOf = (member: Member): UpgradePart => upgradePart(asUpgraded(member));
+
+/** What is done with it in favour of a successor. */
+export const yieldPartOf = (member: Member): ReturnType<typeof yieldPart> => yieldPart(asUpgraded(member));
 
 /** It has a process, or is about to. */
 export function hasProcess(member: Member): boolean {

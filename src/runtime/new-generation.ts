@@ -21,7 +21,10 @@ export interface NewParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly init: Init;
-  readonly services: Pick<ServiceSet, "beCandidate" | "inherit" | "commit" | "excuseNobody" | "allReady" | "missing">;
+  readonly services: Pick<
+    ServiceSet,
+    "beCandidate" | "inherit" | "stopFirst" | "commit" | "excuseNobody" | "allReady" | "missing"
+  >;
   readonly addressesOf: (address: ListenerAddress) => readonly string[];
   /** the one path of a socket, however it is written */
   readonly realPathOf: (path: string) => string;
@@ -139,7 +142,7 @@ export class NewGeneration {
       const ended = await this.#servicesReady(signal, this.#readyBy);
       if (ended !== undefined) return failure(ended);
       this.#enter("READY", "required services are ready");
-      const promoted = await session.ready();
+      const promoted = await session.ready(services.stopFirst);
       if (!promoted.ok) return failure(promoted.end);
       const { lockFd, how } = promoted.value;
       await init.hold(lockName, lockFd);

@@ -284,7 +284,7 @@ export class OldGeneration {
     if (!ready.ok) return ready.end;
     this.#enter(attempt, "READY", "its services are ready");
     attempt.yielded = true;
-    const stuck = await this.#yield(session);
+    const stuck = await this.#yield(session, ready.value);
     if (stuck !== undefined) return stuck;
     this.#parts.pauseEndpoints();
     this.#enter(attempt, "COMMIT", "the sockets are its own", clock.now() + plan.bootMs);
@@ -295,13 +295,14 @@ export class OldGeneration {
   }
 
   /** Undefined when what only one can have has ended; else how the attempt did. */
-  async #yield(session: OldSession): Promise<OldEnd | undefined> {
+  async #yield(session: OldSession, stopFirst: readonly string[]): Promise<OldEnd | undefined> {
     const { clock, plan, yielding } = this.#parts;
     const over = new AbortController();
     const from = clock.now();
     void clock.until(from + stuckShare * plan.bootMs, over.signal).then(() => over.abort());
     void session.ended.then(() => over.abort());
-    const left = await yielding.begin(from + yieldShare * plan.bootMs, "left to the new generation", over.signal);
+    const deadline = from + yieldShare * plan.bootMs;
+    const left = await yielding.begin(deadline, "left to the new generation", over.signal, stopFirst);
     over.abort();
     if (left.length === 0) return undefined;
     const names = `${left.length === 1 ? "service" : "services"} ${left.join(", ")}`;

@@ -56,7 +56,7 @@ class Stage {
           wiring: { connect: () => wires, resume: () => wires },
           env: {},
           listeners,
-          succeeds: true,
+          handsOver: () => true,
           pass: (argv, env, bound) => ({
             argv,
             env,

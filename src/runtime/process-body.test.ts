@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { FakeInit } from "../../test/fakes/fake-init.js";
 import { serviceSpec } from "../../test/fakes/fake-server.js";
 import { ManualClock } from "../../test/fakes/manual-clock.js";
-import type { ServiceSpec } from "../core/plan.js";
 import { ExitRouter } from "./exit-router.js";
 import type { ServiceWires } from "./ports.js";
 import { processBody } from "./process-body.js";
@@ -11,9 +10,9 @@ import { processBody } from "./process-body.js";
 const wires: ServiceWires = { kept: [], fds: [], env: [], started() {}, close() {} };
 
 /** The commands with which three starts of two instances are made. */
-async function commands(strategy: ServiceSpec["upgrade"]["strategy"], succeeds: boolean): Promise<readonly string[]> {
+async function commands(handsOver: boolean): Promise<readonly string[]> {
   const service = serviceSpec("proxy", {
-    upgrade: { ...serviceSpec("x").upgrade, strategy, arguments: ["-u", "now"] },
+    upgrade: { ...serviceSpec("x").upgrade, strategy: "own", arguments: ["-u", "now"] },
   });
   const { process } = service;
   assert.ok(process !== undefined);
@@ -26,7 +25,7 @@ async function commands(strategy: ServiceSpec["upgrade"]["strategy"], succeeds: 
       wiring: { connect: () => wires, resume: () => wires },
       env: {},
       listeners: new Map(),
-      succeeds,
+      handsOver: () => handsOver,
       pass: (argv, env) => {
         started.push(argv.join(" "));
         return { argv, env, pidEnv: [], fds: [] };
@@ -46,10 +45,9 @@ async function commands(strategy: ServiceSpec["upgrade"]["strategy"], succeeds: 
   return started;
 }
 
-test("processBody adds upgrade.arguments to the first start of each instance that takes over by itself, and to no other", async () => {
-  assert.deepEqual(await commands("own", true), ["proxy -u now", "proxy", "proxy -u now"]);
-  assert.deepEqual(await commands("own", false), ["proxy", "proxy", "proxy"]);
-  assert.deepEqual(await commands("restart", true), ["proxy", "proxy", "proxy"]);
+test("processBody adds upgrade.arguments to the first start of each instance that a process of the old generation hands over to, and to no other", async () => {
+  assert.deepEqual(await commands(true), ["proxy -u now", "proxy", "proxy -u now"]);
+  assert.deepEqual(await commands(false), ["proxy", "proxy", "proxy"]);
 });
 
 test("processBody says of a working directory that it is no directory, not that a program is missing", async () => {
@@ -67,7 +65,7 @@ test("processBody says of a working directory that it is no directory, not that 
       wiring: { connect: () => wires, resume: () => wires },
       env: {},
       listeners: new Map(),
-      succeeds: false,
+      handsOver: () => false,
       pass: (argv, env) => ({ argv, env, pidEnv: [], fds: [] }),
       drainSignal: () => undefined,
       accepting: () => false,

@@ -30,8 +30,8 @@ export interface ProcessWorld {
   /** the environment services inherit */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly listeners: ReadonlyMap<string, BoundListener>;
-  /** this generation has taken the place of another one, whose services of strategy own hand over to ours */
-  readonly succeeds: boolean;
+  /** a process of the old generation hands over to this service's by itself (strategy `own` in both) */
+  readonly handsOver: () => boolean;
   /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
   readonly hardLimit?: (resource: string) => number | undefined;
   /** how many files the init has open; undefined: not to be seen */
@@ -111,7 +111,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       const bound = ownListeners();
       let passed: PassedListeners;
       try {
-        const takesOver = world.succeeds && service.upgrade.strategy === "own" && !begun.has(index);
+        const takesOver = world.handsOver() && !begun.has(index);
         begun.add(index);
         passed = world.pass(
           takesOver ? [...spec.command, ...service.upgrade.arguments] : spec.command,

@@ -23,7 +23,11 @@ export interface ServerParts {
   readonly prober: Prober;
   readonly log: Log;
   readonly random: () => number;
-  readonly body: (service: ServiceSpec, listeners: ReadonlyMap<string, BoundListener>) => Body;
+  readonly body: (
+    service: ServiceSpec,
+    listeners: ReadonlyMap<string, BoundListener>,
+    handsOver?: () => boolean,
+  ) => Body;
   /** shared with whoever else starts processes: probes */
   readonly exits: ExitRouter;
   /** sockets the admin endpoints are served on, bound with the others */

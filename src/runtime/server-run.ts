@@ -74,7 +74,7 @@ export class ServerRun {
       idPrefix: init.line === 1 ? "" : `${init.line}:`,
       shared: () => this.#succession.shared,
       othersServe: () => this.#succession.othersServe,
-      body: (service) => parts.body(service, this.#listeners),
+      body: (service, handsOver) => parts.body(service, this.#listeners, handsOver),
       trials: { listeners: this.#listeners, sockets: parts.sockets, body: parts.body },
       changed: () => this.#changed(),
       save: () => this.#save(),

@@ -48,7 +48,7 @@ test("ServiceSet skips only oneshots that the old generation has completed, or s
   ] as const)
     old.init.end(`${name}/0`, { code });
   await settle();
-  assert.deepEqual(old.set.left, { completed: ["done", "plain"], running: ["web"], held: [] });
+  assert.deepEqual(old.set.left, { completed: ["done", "plain"], running: ["web"], held: [], strategies: {} });
 
   const { next } = successorOf(old.set.left, [...specs, job("added")], clock);
   await settle();
@@ -138,6 +138,7 @@ test("ServiceSet keeps stopped what an operator had stopped in the old generatio
     completed: ["migrate"],
     running: ["web"],
     held: ["queue", "early", "migrate", "aside"],
+    strategies: {},
   });
 
   const { next, problem } = successorOf(old.set.left, specs, clock);

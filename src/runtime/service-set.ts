@@ -3,7 +3,7 @@ import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isDown, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServicesLeft } from "../core/services-left.js";
 import type { ServiceView } from "../core/snapshot.js";
-import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
+import { needsPreflight } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { inheritServices, servicesLeft, unfinishedOneshot } from "./inheritance.js";
@@ -16,6 +16,7 @@ import {
   isReady,
   type Member,
   memberView,
+  partOf,
   processesOf,
   restartOf,
 } from "./member.js";
@@ -41,7 +42,8 @@ export interface StopFacts {
 
 export interface ServiceSetParts {
   readonly plan: Plan;
-  readonly body: (service: ServiceSpec) => Body;
+  /** `handsOver`: a process of the old generation hands over to it by itself */
+  readonly body: (service: ServiceSpec, handsOver: () => boolean) => Body;
   /** for what is tried on private sockets */
   readonly trials: Pick<PreflightParts, "listeners" | "sockets" | "body">;
   readonly clock: Clock;
@@ -94,7 +96,7 @@ export class ServiceSet {
       excuseNobody: () => this.excuseNobody(),
     });
     for (const spec of parts.plan.services) {
-      const body = parts.body(spec);
+      const body = parts.body(spec, () => member.strategy === "own" && member.goesOn === true);
       const log = parts.log.child({ service: spec.name });
       const make = (index: number) => {
         const { clock, prober, random, save, drains } = parts;
@@ -129,6 +131,7 @@ export class ServiceSet {
         restartsByReason: new Map(),
         held: false,
         excused: false,
+        strategy: spec.upgrade.strategy,
       };
       this.#members.set(spec.name, member);
     }
@@ -203,8 +206,7 @@ export class ServiceSet {
     this.#candidate = true;
     this.#trialsUntil = clock.now() + trialShare * plan.upgrade.bootMs;
     for (const member of this.#members.values()) {
-      const part = upgradePart(member.spec);
-      member.excused = part === "late";
+      member.excused = partOf(member) === "late";
       if (needsPreflight(member.spec)) member.preflight = "due";
     }
     this.#parts.changed();
@@ -215,6 +217,13 @@ export class ServiceSet {
     const problem = inheritServices(this.#members, left, this.#parts.log);
     this.#parts.changed();
     return problem;
+  }
+
+  /** What the old generation must stop before this one is committed, though by its own configuration it would not. */
+  get stopFirst(): string[] {
+    return [...this.#members.values()]
+      .filter(({ spec, goesOn, strategy }) => goesOn && spec.type === "long-running" && strategy === "restart")
+      .map(({ spec }) => spec.name);
   }
 
   /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */
@@ -461,7 +470,7 @@ export class ServiceSet {
   }
 
   #isLate(member: Member): boolean {
-    return this.#candidate && upgradePart(member.spec) === "late";
+    return this.#candidate && partOf(member) === "late";
   }
 
   /** Resolves at the next change of any instance, or when the signal aborts. */

@@ -1,8 +1,7 @@
 import type { Plan } from "../core/plan.js";
 import { isEnded, isIdle, isUp } from "../core/service-state.js";
-import { upgradePart, yieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
-import { isReady, type Member } from "./member.js";
+import { isReady, type Member, partOf, yieldPartOf } from "./member.js";
 import type { Clock, Log } from "./ports.js";
 
 export interface YieldingParts {
@@ -48,7 +47,7 @@ export class Yielding {
   refusal(name: string, action: "start" | "stop" | "restart"): string | undefined {
     const member = this.#parts.members.get(name);
     if (member === undefined) return undefined;
-    const part = yieldPart(member.spec);
+    const part = yieldPartOf(member);
     // a restarted supervisor knows which have been left, and not that others would have been
     if (member.yielded || (this.#active && part !== "keep"))
       return "it makes room for the new generation of an upgrade that is under way, try again afterwards";
@@ -74,7 +73,7 @@ export class Yielding {
     for (const member of this.#parts.members.values()) {
       const states = member.instances.map(({ fold }) => fold.state);
       const due = states.some(({ name }) => name === "Waiting" || name === "Backoff");
-      if (!due || member.held || upgradePart(member.spec) !== "skipped") continue;
+      if (!due || member.held || partOf(member) !== "skipped") continue;
       member.held = true;
       member.yielded = true;
     }
@@ -82,15 +81,21 @@ export class Yielding {
   }
 
   /**
-   * In favour of a successor: stops what only one generation can have, tells what replaces itself to do so, and excuses both. What has no
+   * In favour of a successor: stops what only one generation can have, by its configuration or the successor's (`stopFirst`), tells what replaces itself to do so, and excuses both. What has no
    * process, and is about to get one, is held back. Resolves when the former have ended, which are killed at `deadline`, or when the signal aborts, with the names of those that have not.
    */
-  async begin(deadline: number, reason: string, signal: AbortSignal): Promise<string[]> {
+  async begin(
+    deadline: number,
+    reason: string,
+    signal: AbortSignal,
+    stopFirst: readonly string[] = [],
+  ): Promise<string[]> {
     const stopped: Member[] = [];
     this.#active = true;
     this.#mercy.abort();
     for (const member of this.#parts.members.values()) {
-      const part = yieldPart(member.spec);
+      if (stopFirst.includes(member.spec.name)) member.strategy = "restart";
+      const part = yieldPartOf(member);
       if (part === "keep" || member.held || member.instances.every(({ fold }) => isEnded(fold.state))) continue;
       member.excused = true;
       member.held = true;
@@ -125,7 +130,8 @@ export class Yielding {
     if (back.length === 0) return;
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;
     for (const member of back) {
-      const own = yieldPart(member.spec) === "signal";
+      const own = yieldPartOf(member) === "signal";
+      member.strategy = member.spec.upgrade.strategy;
       member.yielded = false;
       member.held = false;
       const yielded = new Set(member.instances.filter((instance) => instance.takeBack()));

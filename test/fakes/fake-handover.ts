@@ -159,7 +159,7 @@ export class FakeOldSession implements OldSession {
   readonly #ended = new Once<OldEnd>();
   readonly #steps = {
     offer: new Once<HandoverStep<ClaimReport, OldEnd>>(),
-    ready: new Once<HandoverStep<void, OldEnd>>(),
+    ready: new Once<HandoverStep<readonly string[], OldEnd>>(),
     commit: new Once<HandoverStep<void, OldEnd>>(),
     finalize: new Once<HandoverStep<void, OldEnd>>(),
   };
@@ -207,7 +207,7 @@ export class FakeOldSession implements OldSession {
     return this.#steps.offer.promise;
   }
 
-  ready(): Promise<HandoverStep<void, OldEnd>> {
+  ready(): Promise<HandoverStep<readonly string[], OldEnd>> {
     return this.#steps.ready.promise;
   }
 
@@ -256,8 +256,13 @@ export class FakeOldSession implements OldSession {
   }
 
   /** @internal what the other side did */
-  step(name: "ready" | "commit"): void {
-    this.#steps[name].set({ ok: true, value: undefined });
+  readied(stopFirst: readonly string[]): void {
+    this.#steps.ready.set({ ok: true, value: stopFirst });
+  }
+
+  /** @internal */
+  owned(): void {
+    this.#steps.commit.set({ ok: true, value: undefined });
   }
 
   /** @internal */
@@ -323,12 +328,12 @@ export class FakeNewSession implements NewSession {
     return this.#claimStep.promise;
   }
 
-  ready(): Promise<HandoverStep<Promotion, NewEnd>> {
+  ready(stopFirst: readonly string[] = []): Promise<HandoverStep<Promotion, NewEnd>> {
     this.#isReady = true;
     if (this.#promoted) this.#promote();
     if (this.#pair.state === "claimed") {
       this.#pair.state = "ready";
-      this.#pair.old.step("ready");
+      this.#pair.old.readied(stopFirst);
     }
     return this.readyStep.promise;
   }
@@ -336,7 +341,7 @@ export class FakeNewSession implements NewSession {
   owned(): void {
     if (this.#pair.state !== "committed") return;
     this.#pair.state = "probation";
-    this.#pair.old.step("commit");
+    this.#pair.old.owned();
   }
 
   probation(): Promise<HandoverStep<"finalize" | "decision", NewEnd>> {

@@ -146,7 +146,7 @@ export class FakeServer {
             init: this.init,
             drainSignal: () => undefined,
             accepting: () => false,
-            succeeds: false,
+            handsOver: () => false,
             env: {},
             listeners,
             pass: (argv, env) => ({ argv, env, pidEnv: [], fds: [] }),

@@ -29,7 +29,7 @@ export class FakeServices {
           wiring: { connect: () => wires, resume: () => wires },
           env: {},
           listeners: new Map(),
-          succeeds: false,
+          handsOver: () => false,
           pass: (argv, env) => ({ argv, env, pidEnv: [], fds: [] }),
           drainSignal: () => undefined,
           accepting: () => false,

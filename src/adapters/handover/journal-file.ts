@@ -86,7 +86,8 @@ export class JournalFile {
       }
       return { kind: "unavailable", reason: "the journal changes all the time" };
     } catch (error) {
-      const reason = `cannot write ${this.path}: ${error instanceof Error ? error.message : String(error)}`;
+      const why = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof EntryError ? why : `cannot write ${this.path}: ${why}`;
       return { kind: full.has(codeOf(error) ?? "") ? "refused" : "unavailable", reason };
     }
   }

@@ -4,6 +4,7 @@ import {
   handoverText,
   maxHandoverFrameBytes,
   maxMissingNames,
+  maxStopFirst,
   type OlderNews,
   type PeerFacts,
   type StateBlob,
@@ -45,6 +46,7 @@ export class CandidateSession implements NewSession {
   #peer: PeerFacts | undefined;
   #offer = new IncomingOffer(0);
   #claim = { taken: 0, unknown: [] as readonly number[], missing: [] as readonly string[] };
+  #stopFirst: readonly string[] = [];
   #promised = 0;
   #batch = 0;
   #acknowledging = false;
@@ -119,8 +121,10 @@ export class CandidateSession implements NewSession {
     return { type: "PREPARING", ...(this.#waits === "" ? {} : { waits: handoverText(this.#waits) }) };
   }
 
-  ready(): Promise<HandoverStep<Promotion, NewEnd>> {
-    if (this.#expects("ready")) this.#engine.feed("ready");
+  ready(stopFirst: readonly string[] = []): Promise<HandoverStep<Promotion, NewEnd>> {
+    if (!this.#expects("ready")) return this.#ready.promise;
+    this.#stopFirst = stopFirst.slice(0, maxStopFirst);
+    this.#engine.feed("ready");
     return this.#ready.promise;
   }
 
@@ -195,7 +199,7 @@ export class CandidateSession implements NewSession {
       case "send CLAIM":
         return this.#send({ type: "CLAIM", ...this.#claim });
       case "send READY":
-        return this.#send({ type: "READY" });
+        return this.#send({ type: "READY", stopFirst: this.#stopFirst });
       case "send OWNED":
         return this.#send({ type: "OWNED" });
       case "send FINALIZE":

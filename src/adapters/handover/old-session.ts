@@ -47,7 +47,7 @@ export class OwnerSession implements OldSession {
   readonly #engine: Engine<OldState, OldInput, OldEffect>;
   readonly #present: (session: OwnerSession) => void;
   readonly #offered = new AwaitedStep<ClaimReport, OldEnd>();
-  readonly #ready = new AwaitedStep<void, OldEnd>();
+  readonly #ready = new AwaitedStep<readonly string[], OldEnd>();
   readonly #committed = new AwaitedStep<void, OldEnd>();
   readonly #finalized = new AwaitedStep<void, OldEnd>();
   #resolveEnded!: (end: OldEnd) => void;
@@ -162,7 +162,7 @@ export class OwnerSession implements OldSession {
     this.#tellWaits = receive;
   }
 
-  ready(): Promise<HandoverStep<void, OldEnd>> {
+  ready(): Promise<HandoverStep<readonly string[], OldEnd>> {
     return this.#ready.promise;
   }
 
@@ -350,7 +350,7 @@ export class OwnerSession implements OldSession {
   #step(frame: HandoverFrame | undefined): undefined {
     const { state } = this.#engine;
     if (state === "preparing" && frame?.type === "CLAIM" && this.#claim) this.#offered.done(this.#claim);
-    if (state === "ready") this.#ready.done();
+    if (state === "ready" && frame?.type === "READY") this.#ready.done(frame.stopFirst);
     if (state === "probation") this.#committed.done();
     if (state === "draining") this.#finalized.done();
     return undefined;

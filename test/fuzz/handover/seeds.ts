@@ -65,7 +65,7 @@ export const frameSeeds: readonly HandoverFrame[] = [
   { type: "PREPARING" },
   { type: "PREPARING", waits: "for an address" },
   { type: "ALIVE" },
-  { type: "READY" },
+  { type: "READY", stopFirst: ["queue"] },
   { type: "COMMIT" },
   { type: "OWNED" },
   { type: "PROBATION" },

@@ -152,7 +152,7 @@ test("a candidate that gets a lease and then says nothing, or lies, ends and OLD
       encodeHandoverFrame({ type: "BATCH", batch: 1 }),
       encodeHandoverFrame({ type: "CLAIM", taken: 9, unknown: [], missing: [] }),
     ],
-    [encodeHandoverFrame({ type: "READY" })],
+    [encodeHandoverFrame({ type: "READY", stopFirst: [] })],
     [encodeHandoverFrame({ type: "FINALIZE" })],
   ];
   for (const [i, lie] of lies.entries()) {

@@ -183,22 +183,33 @@ test("pingora-entry upgrade to a release for another architecture says what is w
   );
 });
 
-test("an init that cannot be replaced is told by status, and the upgrade is none the worse", async () => {
-  await using stage = await Upgradable.start(generation(1));
-  const { server } = stage;
-  await server.phase("Running");
-  const path = join(server.dir, "release");
-  cpSync(dirname(program), path, { recursive: true });
-  // another program, which as an init says nothing of the state that it takes
-  writeFileSync(join(path, "pingora-entry"), "#!/bin/sh\nexit 1\n");
-  const { code, err } = await stage.upgrade(generation(2), "--path", path);
-  assert.equal(code, 0, err);
-  const warned = async () => (await server.status())?.lastUpgrade?.warnings.join();
-  await eventually(warned, { what: "the warning" });
-  assert.match((await warned()) ?? "", /^the init could not be replaced by .*; the old one goes on$/);
-  assert.match((await stage.cli("status")).out, /\n {2}warning: the init could not be replaced by /);
-  assert.equal((await stage.upgrade(generation(3), "--wait")).code, 0);
-});
+for (const [what, change, why] of [
+  // as an init it says nothing of the state that it takes
+  [
+    "is another program",
+    (init: string) => writeFileSync(init, "#!/bin/sh\nexit 1\n"),
+    "it is no program of this machine",
+  ],
+  ["is not in the release", (init: string) => rmSync(init), "No such file or directory"],
+] as const)
+  test(`an init that cannot be replaced as the new one ${what} is told by status, and the upgrade is none the worse`, async () => {
+    await using stage = await Upgradable.start(generation(1));
+    const { server } = stage;
+    await server.phase("Running");
+    const path = join(server.dir, "release");
+    cpSync(dirname(program), path, { recursive: true });
+    change(join(path, "pingora-entry"));
+    const { code, err } = await stage.upgrade(generation(2), "--path", path);
+    assert.equal(code, 0, err);
+    const warned = async () => (await server.status())?.lastUpgrade?.warnings.join();
+    await eventually(warned, { what: "the warning" });
+    assert.match(
+      (await warned()) ?? "",
+      new RegExp(`^the init could not be replaced by .*: ${why}.*; the old one goes on$`),
+    );
+    assert.match((await stage.cli("status")).out, /\n {2}warning: the init could not be replaced by /);
+    assert.equal((await stage.upgrade(generation(3), "--wait")).code, 0);
+  });
 
 test("pingora-entry upgrade that is rolled back does not warn of a listener that is not closed", async () => {
   const more = (text: string) => text.replace("listeners: {", 'listeners: { old: { tcp: "127.0.0.1:0" },');
