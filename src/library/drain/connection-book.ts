@@ -149,7 +149,8 @@ export class ConnectionBook {
     if (request.httpVersionMajor < 2) this.#track(request.socket).asked(request, answer);
   };
 
-  readonly #upgraded = (_request: IncomingMessage, socket: Socket): void => {
-    this.#track(socket).upgraded = true;
+  readonly #upgraded = (request: IncomingMessage, socket: Socket): void => {
+    // an HTTP/2 CONNECT is a stream of its session, and what looks like its socket is an answer
+    if (request.httpVersionMajor < 2) this.#track(socket).upgraded = true;
   };
 }

@@ -21,6 +21,7 @@ export interface DrainOptions {
   /**
    * An upgraded connection (a WebSocket) should say goodbye in its own protocol now; what has not ended in `leftMs` is closed. The calls are
    * spread over the first half of the window, so that not all clients come back at once.
+   * Never for a WebSocket over HTTP/2: that is a stream of its session, and the GOAWAY tells the client.
    */
   readonly onUpgraded?: (socket: Socket, leftMs: number) => void;
 }

@@ -298,6 +298,35 @@ test("drainable cuts an HTTP/2 session whose streams do not end", async () => {
   assert.deepEqual([drained, cut], [0, 1]);
 });
 
+test("drainable takes an HTTP/2 CONNECT for a stream of its session, not for a connection", async () => {
+  for (const ends of [true, false]) {
+    const server = createHttp2Server({ settings: { enableConnectProtocol: true } }, () => {});
+    const drain = drainable(server);
+    server.on("connect", (_asked, answer) => answer.writeHead(200).write("hi"));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    cleanups.push(() => session.destroy());
+    session.on("error", () => {});
+    await once(session, "remoteSettings");
+    const head = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/", ":authority": "x" };
+    const streams = [1, 2, 3].map(() => session.request(head).on("error", () => {}));
+    await Promise.all(streams.map((stream) => once(stream, "data")));
+    const goaway = once(session, "goaway");
+    let told = 0;
+    const outcome = drain({
+      windowMs: ends ? 5_000 : 300,
+      onUpgraded: () => {
+        told += 1;
+      },
+    });
+    await goaway;
+    if (ends) for (const stream of streams) stream.close();
+    const { drained, cut } = await outcome;
+    assert.deepEqual([drained, cut, told], ends ? [1, 0, 0] : [0, 1, 0]);
+  }
+});
+
 test("drainable gives idle connections to a sibling on the same socket, and their clients notice nothing", async () => {
   const addon = native();
   const fd = addon.socket(addon.constants.AF_INET, addon.constants.SOCK_STREAM);
