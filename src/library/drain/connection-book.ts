@@ -27,6 +27,7 @@ export class ConnectionBook {
   readonly #sockets = new Set<Socket>();
   readonly #cutSessions = new Set<ServerHttp2Session>();
   #draining = false;
+  #late: (connection: HttpConnection) => void = () => {};
 
   constructor(server: DrainableServer, more: Readonly<Record<string, Listener>>) {
     const plain = isPlainHttp1(server);
@@ -62,13 +63,18 @@ export class ConnectionBook {
     return [...this.#connections.values()];
   }
 
+  get upgraded(): HttpConnection[] {
+    return this.connections.filter(({ upgraded }) => upgraded);
+  }
+
   get idle(): HttpConnection[] {
     return this.connections.filter(({ idle, socket }) => idle && !socket.destroyed);
   }
 
-  /** From now on every answer is the last one of its connection. */
-  drain(): void {
+  /** From now on every answer is the last one of its connection. `late` gets what is upgraded from now on, before the application does. */
+  drain(late: (connection: HttpConnection) => void): void {
     this.#draining = true;
+    this.#late = late;
     const handshakes = new Set(this.#handshakes.values());
     for (const connection of this.connections) if (!handshakes.has(connection)) connection.drain();
   }
@@ -151,6 +157,9 @@ export class ConnectionBook {
 
   readonly #upgraded = (request: IncomingMessage, socket: Socket): void => {
     // an HTTP/2 CONNECT is a stream of its session, and what looks like its socket is an answer
-    if (request.httpVersionMajor < 2) this.#track(socket).upgraded = true;
+    if (request.httpVersionMajor >= 2) return;
+    const connection = this.#track(socket);
+    connection.upgraded = true;
+    this.#late(connection);
   };
 }

@@ -2,6 +2,7 @@ import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { native } from "../../adapters/native/addon.js";
 import { ConnectionBook, type DrainableServer, isPlainHttp1 } from "./connection-book.js";
+import type { HttpConnection } from "./http-connection.js";
 import { drainSession } from "./http2-session.js";
 import { fdOf, giveToSibling, openWelcome, type Welcome } from "./sibling.js";
 
@@ -20,7 +21,7 @@ export interface DrainOptions {
   readonly signal?: AbortSignal;
   /**
    * An upgraded connection (a WebSocket) should say goodbye in its own protocol now; what has not ended in `leftMs` is closed. The calls are
-   * spread over the first half of the window, so that not all clients come back at once.
+   * spread over the first half of the window, so that not all clients come back at once; of what is upgraded later, over what is left of it.
    * Never for a WebSocket over HTTP/2: that is a stream of its session, and the GOAWAY tells the client.
    */
   readonly onUpgraded?: (socket: Socket, leftMs: number) => void;
@@ -74,8 +75,21 @@ async function run(
   const began = performance.now();
   const over = new AbortController();
   const timers: NodeJS.Timeout[] = [];
-  const at = (share: number, act: () => void): void => {
-    timers.push(setTimeout(act, Math.max(0, began + share * windowMs - performance.now())));
+  const passed = () => performance.now() - began;
+  /** Acts `part` of the way between two shares of the window; of what has passed already nothing counts. */
+  const between = (from: number, to: number, part: number, act: () => void): void => {
+    const wait = Math.max(0, from * windowMs - passed());
+    const room = Math.max(0, to * windowMs - passed() - wait);
+    timers.push(setTimeout(act, wait + part * room));
+  };
+  const farewell = (connection: HttpConnection, part: number): void => {
+    const { socket } = connection;
+    between(0, patience, part, () => {
+      if (!socket.destroyed) onUpgraded?.(socket, windowMs - passed());
+    });
+    between(lastCall, 1, part, () => {
+      if (!socket.destroyed) connection.cut();
+    });
   };
   // the server's own descriptor is closed with it
   const listener = welcome === undefined ? undefined : fdOf(server);
@@ -86,24 +100,16 @@ async function run(
     NetServer.prototype.close.call(server, () => resolve());
   });
   if ("keepAliveTimeout" in server) server.keepAliveTimeout = 0;
-  book.drain();
+  // how many will come late, nobody knows
+  book.drain((late) => farewell(late, Math.random()));
   const giving = listenerFd === undefined ? undefined : giveIdle(listenerFd, welcome?.name, book, over.signal);
   for (const [index, session] of [...book.sessions].entries())
-    at((patience * index) / book.sessions.size, () => drainSession(session));
-  const others = book.connections.filter(({ upgraded }) => upgraded);
-  for (const [index, connection] of others.entries()) {
-    const { socket } = connection;
-    const share = index / others.length;
-    at(patience * share, () => {
-      if (!socket.destroyed) onUpgraded?.(socket, windowMs - (performance.now() - began));
-    });
-    at(lastCall + (1 - lastCall) * share, () => {
-      if (!socket.destroyed) connection.cut();
-    });
-  }
-  at(patience, () => void closeSilent(book, began + lastCall * windowMs, over.signal));
+    between(0, patience, index / book.sessions.size, () => drainSession(session));
+  const { upgraded } = book;
+  for (const [index, connection] of upgraded.entries()) farewell(connection, index / upgraded.length);
+  between(patience, 1, 0, () => void closeSilent(book, began + lastCall * windowMs, over.signal));
   const end = () => book.close();
-  at(1, end);
+  between(1, 1, 0, end);
   if (signal?.aborted) end();
   else signal?.addEventListener("abort", end, { once: true });
   await closed;
@@ -112,7 +118,7 @@ async function run(
   for (const timer of timers) clearTimeout(timer);
   signal?.removeEventListener("abort", end);
   await giving;
-  const seconds = Math.round((performance.now() - began) / 10) / 100;
+  const seconds = Math.round(passed() / 10) / 100;
   return { drained: book.ended - book.cut, cut: book.cut, seconds };
 }
 

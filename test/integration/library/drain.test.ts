@@ -240,6 +240,65 @@ test("drainable tells upgraded connections one by one, and cuts those that do no
   assert.equal(clients.filter(({ heard }) => heard.text.endsWith("bye\n")).length, 2);
 });
 
+test("drainable tells connections that are upgraded during the drain, after their 101", async () => {
+  const { server, drain, port } = await serve(hello);
+  server.on("upgrade", (_asked, socket: Socket) => {
+    socket.on("error", () => {});
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+  });
+  const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+  const [unread, idle, stays] = [await client(port), await client(port), await client(port)];
+  await idle.ask();
+  idle.heard.text = "";
+  unread.socket.write(upgrade);
+  const told: number[] = [];
+  const outcome = drain({
+    windowMs: 1_500,
+    onUpgraded: (socket, leftMs) => {
+      told.push(leftMs);
+      if (socket.remotePort !== stays.socket.localPort) socket.end("bye\n");
+    },
+  });
+  await eventually(() => unread.heard.text.includes("101"));
+  idle.socket.write(upgrade);
+  stays.socket.write(upgrade);
+  const { drained, cut } = await outcome;
+  assert.deepEqual([drained, cut], [2, 1]);
+  assert.ok(told.length === 3 && Math.min(...told) > 0 && Math.max(...told) <= 1_500, String(told));
+  for (const { heard } of [unread, idle]) {
+    await eventually(() => heard.ended);
+    assert.match(heard.text, /^HTTP\/1.1 101 .*\r\n\r\nbye\n$/s);
+  }
+});
+
+test("drainable tells and closes at once what is upgraded at the end of the window", async () => {
+  const { server, drain, port } = await serve(hello);
+  const accepted = once(server, "connection");
+  const { socket, heard } = await client(port);
+  const [asked] = (await accepted) as [Socket];
+  // in the middle of a request until the window's last tenth
+  socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n");
+  await eventually(() => asked.bytesRead > 50);
+  server.on("upgrade", (_asked, upgraded: Socket) => {
+    upgraded.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+  });
+  let leftMs = 0;
+  const from = performance.now();
+  const outcome = drain({
+    windowMs: 2_000,
+    onUpgraded: (upgraded, left) => {
+      leftMs = left;
+      upgraded.end("bye\n");
+    },
+  });
+  await eventually(() => performance.now() - from > 1_810);
+  socket.write("\r\n");
+  await outcome;
+  await eventually(() => heard.ended);
+  assert.match(heard.text, /101 .*bye\n$/s);
+  assert.ok(leftMs > 0 && leftMs < 190, String(leftMs));
+});
+
 test("drainable serves HTTP/2 streams to their end after GOAWAY, and those that crossed it", async () => {
   const server = createHttp2Server((asked, answer) => {
     setTimeout(() => answer.end("hello"), asked.url === "/slow" ? 150 : 0);
