@@ -81,6 +81,15 @@ export function judgeConf(conf: ServerConf): void {
   refuse("cannot make the server (spread defaultConf() and change what you need)", problems);
 }
 
+/** A longer timer fires at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** @throws EntryError config */
+export function judgeWindow(windowMs: unknown): void {
+  if (typeof windowMs === "number" && windowMs >= 0 && windowMs <= longestTimerMs) return;
+  refuse("cannot drain", [`windowMs is ${shown(windowMs)}, a number from 0 to ${longestTimerMs} is needed`]);
+}
+
 /** Whether `condition` is one that `on` can fulfil; as text what is wrong, empty when nothing is. */
 export function conditionProblem(on: ServiceSpec, condition: Condition): string {
   if (!conditions.includes(condition)) return `${shown(condition)} is no condition: ${conditions.join(", ")}`;

@@ -1,6 +1,7 @@
 import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { native } from "../../adapters/native/addon.js";
+import { judgeWindow } from "../judge.js";
 import { ConnectionBook, type DrainableServer, isPlainHttp1 } from "./connection-book.js";
 import type { HttpConnection } from "./http-connection.js";
 import { drainSession } from "./http2-session.js";
@@ -15,7 +16,7 @@ export interface DrainableOptions {
 }
 
 export interface DrainOptions {
-  /** what open connections may take; 10 seconds unless said otherwise */
+  /** what open connections may take, 0 to 2 ** 31 - 1; 10 seconds unless said otherwise */
   readonly windowMs?: number;
   /** ends the window at once */
   readonly signal?: AbortSignal;
@@ -35,7 +36,10 @@ export interface DrainOutcome {
   readonly seconds: number;
 }
 
-/** Stops accepting, lets what is open end, and resolves when nothing is. A later call gets the first one's outcome. */
+/**
+ * Stops accepting, lets what is open end, and resolves when nothing is. A later call gets the first one's outcome. Rejects with EntryError
+ * config, and nothing has begun, for a `windowMs` that cannot be.
+ */
 export type Drain = (options?: DrainOptions) => Promise<DrainOutcome>;
 
 /** until then a client that wants something asks for it, and is told with the answer; only who is still silent is closed without a word */
@@ -60,8 +64,9 @@ export function drainable(server: DrainableServer, { siblings = true }: Drainabl
     close: () => welcome?.close(),
   });
   let outcome: Promise<DrainOutcome> | undefined;
-  return (options = {}) => {
-    outcome ??= run(server, book, welcome, options);
+  return async ({ windowMs = 10_000, ...options } = {}) => {
+    judgeWindow(windowMs);
+    outcome ??= run(server, book, welcome, windowMs, options);
     return outcome;
   };
 }
@@ -70,7 +75,8 @@ async function run(
   server: DrainableServer,
   book: ConnectionBook,
   welcome: Welcome | undefined,
-  { windowMs = 10_000, signal, onUpgraded }: DrainOptions,
+  windowMs: number,
+  { signal, onUpgraded }: DrainOptions,
 ): Promise<DrainOutcome> {
   const began = performance.now();
   const over = new AbortController();

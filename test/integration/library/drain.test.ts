@@ -172,6 +172,21 @@ test("drainable lets an answer finish within the window, and cuts at its end or 
   }
 });
 
+test("drainable refuses a window that no timer has, and drains when it is asked properly", async () => {
+  const { drain, port } = await serve(hello);
+  const { ask } = await client(port);
+  await ask();
+  for (const windowMs of [Number.NaN, -1, Number.POSITIVE_INFINITY, 2 ** 31, "5000", null])
+    await assert.rejects(drain({ windowMs: windowMs as number }), {
+      name: "EntryError",
+      reason: "config",
+      message: `cannot drain: windowMs is ${typeof windowMs === "string" ? `"${windowMs}"` : windowMs}, a number from 0 to 2147483647 is needed`,
+    });
+  const outcome = drain({ windowMs: 2 ** 31 - 1 });
+  assert.match(await ask(), /^connection: close/im);
+  assert.equal((await outcome).drained, 1);
+});
+
 test("drainable answers every pipelined request, and announces the end with the last only", async () => {
   const waiting: (() => void)[] = [];
   const { drain, port } = await serve((asked, answer) => {
