@@ -159,7 +159,7 @@ export class ConnectionBook {
     // an HTTP/2 CONNECT is a stream of its session, and what looks like its socket is an answer
     if (request.httpVersionMajor >= 2) return;
     const connection = this.#track(socket);
-    connection.upgraded = true;
+    connection.upgrade();
     this.#late(connection);
   };
 }

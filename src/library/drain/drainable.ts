@@ -91,7 +91,7 @@ async function run(
   const farewell = (connection: HttpConnection, part: number): void => {
     const { socket } = connection;
     between(0, patience, part, () => {
-      if (!socket.destroyed) onUpgraded?.(socket, windowMs - passed());
+      if (socket.writable) onUpgraded?.(socket, windowMs - passed());
     });
     between(lastCall, 1, part, () => {
       if (!socket.destroyed) connection.cut();

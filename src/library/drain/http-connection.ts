@@ -56,6 +56,11 @@ export class HttpConnection implements Givable {
     if (this.#draining) this.#announce();
   }
 
+  upgrade(): void {
+    if (this.#ended) this.wasCut = true;
+    this.upgraded = true;
+  }
+
   /** From now on the last answer that it owes says that it is the last. */
   drain(): void {
     this.#draining = true;

@@ -314,6 +314,23 @@ test("drainable tells and closes at once what is upgraded at the end of the wind
   assert.ok(leftMs > 0 && leftMs < 190, String(leftMs));
 });
 
+test("drainable counts an upgrade that crossed the end as cut, and tells nobody of it", async () => {
+  const { server, drain, port } = await serve(hello);
+  server.on("upgrade", (_asked, socket: Socket) => socket.on("error", () => {}).resume());
+  const late = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).resume();
+  cleanups.push(() => late.destroy());
+  await once(server, "connection");
+  late.once("end", () => late.end("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"));
+  let told = 0;
+  const { drained, cut } = await drain({
+    windowMs: 1_500,
+    onUpgraded: () => {
+      told += 1;
+    },
+  });
+  assert.deepEqual([drained, cut, told], [0, 1, 0]);
+});
+
 test("drainable serves HTTP/2 streams to their end after GOAWAY, and those that crossed it", async () => {
   const server = createHttp2Server((asked, answer) => {
     setTimeout(() => answer.end("hello"), asked.url === "/slow" ? 150 : 0);
