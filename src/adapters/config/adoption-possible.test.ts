@@ -75,6 +75,9 @@ test("impossibleAdoptions warns of setuid and setgid programs unless they are th
   assert.match((await warned([program], { more: stranger })) ?? "", /is setgid/);
 });
 
+/** lengths of its name and descriptor, type, name */
+const abiNote = Buffer.from("\x04\0\0\0\x10\0\0\0\x01\0\0\0GNU\0", "latin1");
+
 test("impossibleAdoptions warns of Go, of 32 bits, of a strange loader, and when the library is missing", async () => {
   const bytes = readFileSync(compiled("other"));
   const thirtyTwo = Buffer.from(bytes);
@@ -83,10 +86,12 @@ test("impossibleAdoptions warns of Go, of 32 bits, of a strange loader, and when
   const strange = Buffer.from(bytes);
   strange.write("ld-other", bytes.indexOf("ld-linux"));
   assert.match((await warned([file("strange", strange)])) ?? "", /is loaded by .*ld-other.*neither glibc's nor musl's/);
-  const go = Buffer.from(bytes);
-  // the note of the build id, under Go's name
-  go.write("Go\0\0", bytes.indexOf("GNU\0"));
-  assert.match((await warned([file("go", go)])) ?? "", /go is written in Go/);
+  // a note, under Go's name: the only one of its segment, and, as cgo has it, the last, which is the ABI's
+  for (const at of [bytes.indexOf("GNU\0"), bytes.lastIndexOf(abiNote) + abiNote.indexOf("GNU\0")]) {
+    const go = Buffer.from(bytes);
+    go.write("Go\0\0", at);
+    assert.match((await warned([file("go", go)])) ?? "", /go is written in Go/);
+  }
   assert.match((await warned(["go"], { preload: "/nowhere/adopt.so" })) ?? "", /\/nowhere\/adopt.so is not there/);
 });
 

@@ -1,9 +1,9 @@
 import { basename } from "node:path";
 import type { Problem } from "../../core/entry-error.js";
 import type { Identity, PassAs, ServiceSpec } from "../../core/plan.js";
+import { closedTo, findProgram, readProgram, statOf } from "../native/program-file.js";
 import { quote } from "./complaints.js";
 import type { Loaded } from "./load-plan.js";
-import { closedTo, findProgram, readProgram, statOf } from "./program-file.js";
 
 type Who = Pick<Identity, "uid" | "gid"> & Partial<Pick<Identity, "groups">>;
 

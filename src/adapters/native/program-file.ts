@@ -103,8 +103,22 @@ function segments(fd: number, header: Buffer): ProgramFile {
     const length = Math.min(Number(entries.readBigUInt64LE(at + 32)), longest);
     const bytes = bytesOf(fd, offset, length);
     if (type === interpreterSegment) [interpreter] = bytes.toString("utf8").split("\0");
-    // the name of a note that Go's linker writes: "Go", padded to four bytes
-    else if (bytes.subarray(12, 16).equals(Buffer.from("Go\0\0"))) go = true;
+    else if (noteNames(bytes).includes("Go")) go = true;
   }
   return { kind: "elf", bits: 64, go, ...(interpreter === undefined ? {} : { interpreter }) };
+}
+
+/** elf(5), Elf64_Nhdr: name and descriptor are padded to four bytes. Go's linker leaves a note behind, and cgo's, which is C's, puts others before it. */
+function noteNames(notes: Buffer): string[] {
+  const names: string[] = [];
+  for (let at = 0; at + 12 <= notes.length; ) {
+    const nameLength = notes.readUInt32LE(at);
+    names.push(notes.toString("latin1", at + 12, at + 12 + nameLength).split("\0", 1)[0] ?? "");
+    at += 12 + padded(nameLength) + padded(notes.readUInt32LE(at + 4));
+  }
+  return names;
+}
+
+function padded(length: number): number {
+  return Math.ceil(length / 4) * 4;
 }
