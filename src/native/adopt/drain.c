@@ -229,17 +229,35 @@ EXPORT int sigaction(int number, const struct action *action, struct action *bef
     return result;
 }
 
-EXPORT void *signal(int number, void *handler)
+static void *set_handler(void *(*call)(int, void *), int number, void *handler)
 {
-    kept_begin();
     if (is_reset(number, handler))
         return 0;
-    if (next.signal == NULL) {
+    if (call == NULL) {
         answer(-E_NOSYS);
         return (void *)-1L;
     }
-    void *before = next.signal(number, handler);
+    void *before = call(number, handler);
     return before == (void *)on_signal ? 0 : before;
+}
+
+EXPORT void *signal(int number, void *handler)
+{
+    kept_begin();
+    return set_handler(next.signal, number, handler);
+}
+
+/* what signal() is by the header for a program compiled as strict C with X/Open */
+EXPORT void *__sysv_signal(int number, void *handler)
+{
+    kept_begin();
+    return set_handler(next.__sysv_signal, number, handler);
+}
+
+EXPORT void *bsd_signal(int number, void *handler)
+{
+    kept_begin();
+    return set_handler(next.bsd_signal, number, handler);
 }
 
 /* A child of one thread while another drains: nobody is left there who would release the lock, or go on with what is half done. */

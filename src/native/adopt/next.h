@@ -34,6 +34,8 @@
     X(remove, int, (const char *)) \
     X(sigaction, int, (int, const struct action *, struct action *)) \
     X(signal, void *, (int, void *)) \
+    X(__sysv_signal, void *, (int, void *)) \
+    X(bsd_signal, void *, (int, void *)) \
     X(sigprocmask, int, (int, const struct signals *, struct signals *)) \
     X(pthread_sigmask, int, (int, const struct signals *, struct signals *)) \
     X(sigwait, int, (const struct signals *, int *)) \

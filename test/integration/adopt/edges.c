@@ -217,12 +217,17 @@ static void refused(void)
     MUST(try_bind(fd) < 0 && errno == EADDRINUSE);
 }
 
+/* names of signal(), by what a program was compiled as */
+typedef void handler(int);
+extern handler *__sysv_signal(int, handler *), *bsd_signal(int, handler *);
+
 static void reset_handler(void)
 {
     struct sigaction action = {.sa_handler = SIG_DFL}, before = {.sa_handler = on_signal};
     int fd = server(0);
     MUST(sigaction(SIGURG, NULL, &before) == 0 && before.sa_handler == SIG_DFL);
     MUST(sigaction(SIGURG, &action, &before) == 0 && before.sa_handler == SIG_DFL && signal(SIGURG, SIG_IGN) == SIG_DFL);
+    MUST(__sysv_signal(SIGURG, SIG_DFL) == SIG_DFL && bsd_signal(SIGURG, SIG_DFL) == SIG_DFL);
     drain();
     no_more(fd);
 }
