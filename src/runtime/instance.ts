@@ -75,6 +75,8 @@ const leftoverMs = 2_000;
 /** The part of a stop's time in which a process of such a generation may end its connections before it is told to go. */
 const drainShare = 0.75;
 const drainPollMs = 50;
+/** What accepts nothing itself, a static supervisor, may start what does, as long as there are connections to wait for. */
+const drainLookMs = 2_000;
 
 /** One life of the body. */
 interface Run {
@@ -462,12 +464,13 @@ export class Instance {
     const until = () => began + drainShare * ((this.#deadline.at ?? began) - began);
     const over = new Scope();
     const late = this.#deadline.wait(clock, run.scope.signal, until).then(() => over.close());
-    while (!over.signal.aborted && body.accepts?.(run.id, run.pid)) {
-      // a process may have been forked before it was told
-      await body.signal(run.id, signal, "tree");
-      await clock.until(clock.now() + drainPollMs, over.signal);
+    while (!over.signal.aborted && clock.now() < until()) {
+      if (body.accepts?.(run.id, run.pid)) {
+        // a process may have been forked before it was told
+        await body.signal(run.id, signal, "tree");
+        await clock.until(clock.now() + drainPollMs, over.signal);
+      } else if (await drains.drained(this.watched, Math.min(until(), clock.now() + drainLookMs), over.signal)) break;
     }
-    await drains.drained(this.watched, until(), over.signal);
     await over.close();
     void late;
   }

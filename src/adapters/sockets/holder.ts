@@ -5,6 +5,8 @@ import { socketType, type UnixAddress } from "./open-unix.js";
 import { boundPaths, inodesInTheWay } from "./proc-net.js";
 import { numericAddress } from "./resolve-host.js";
 
+const none: ReadonlySet<string> = new Set();
+
 /** Who uses an address, as a message says it: "process 12 (nginx)". Never throws. */
 export function holderOf(address: ListenerAddress): string {
   const pid =
@@ -44,12 +46,12 @@ function processWith(inodes: ReadonlySet<string>): number | undefined {
     .find((pid) => hasDescriptor(pid, links));
 }
 
-/** Whether /proc shows that the process has one of these: "socket:[INODE]". */
-export function hasDescriptor(pid: number, links: ReadonlySet<string>): boolean {
+/** Whether /proc shows that the process has one of these, "socket:[INODE]", at a number other than `except`. */
+export function hasDescriptor(pid: number, links: ReadonlySet<string>, except: ReadonlySet<string> = none): boolean {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => {
       try {
-        return links.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
+        return !except.has(fd) && links.has(readlinkSync(`/proc/${pid}/fd/${fd}`));
       } catch {
         return false;
       }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { type Passed, passListeners } from "../../../src/adapters/sockets/pass.j
 import { createSockets } from "../../../src/adapters/sockets/sockets.js";
 import type { ListenerSpec } from "../../../src/core/plan.js";
 import type { BoundListener, Log } from "../../../src/runtime/ports.js";
+import { compiled, inPath } from "../adopt/programs.js";
 import { eventually } from "../eventually.js";
 import { childrenOf, kill } from "../harness.js";
 
@@ -188,3 +189,32 @@ test("acceptingProcesses names who has the socket, until the drain that passList
   assert.equal(child.exitCode, null);
   for (const pid of childrenOf(child.pid ?? 0)) kill(pid);
 });
+
+/** It says that it is there by its descriptor 9. */
+const holder = (prelude: string, ...flags: string[]) =>
+  compiled(
+    "holder",
+    `#include <fcntl.h>
+     #include <unistd.h>
+     int main(void) { PRELUDE dup2(open("/dev/null", O_RDONLY), 9); for (;;) pause(); }`,
+    undefined,
+    `-DPRELUDE=${prelude}`,
+    ...flags,
+  );
+
+for (const [who, file, counts] of [
+  ["a static program", () => holder("", "-static"), false],
+  ["a static program that has it at a second number", () => holder("dup2(230, 7);", "-static"), true],
+  ["a dynamic program that has bound nothing yet", () => holder(""), true],
+] as const) {
+  test(`acceptingProcesses ${counts ? "counts" : "leaves out"} ${who} that inherited an adopted socket`, {
+    skip: inPath("cc") ? false : "cc is not installed",
+  }, async () => {
+    const web = await bind("web", { passAs: "adopt" });
+    const passed = passListeners([file()], {}, [web], { adoptLibrary: resolve("dist/bin/adopt.so") });
+    const { pid = 0 } = start({ ...passed, env: { ...passed.env, PINGORA_ENTRY_ID: "web.1#1" } });
+    await eventually(() => existsSync(`/proc/${pid}/fd/9`));
+    assert.ok(existsSync(`/proc/${pid}/fd/230`));
+    assert.deepEqual(acceptingProcesses("web.1#1", [web]), counts ? [pid] : []);
+  });
+}

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { inPath } from "../adopt/programs.js";
-import { eventually, freePort, kill, startServer } from "../harness.js";
+import { compiled, inPath } from "../adopt/programs.js";
+import { childrenOf, eventually, freePort, kill, startServer } from "../harness.js";
 import { Upgradable } from "./stage.js";
 
 const skip = inPath("python3") ? false : "python3 is not in PATH";
@@ -148,4 +148,84 @@ test("a replaced program is drained at once, however the init of the other gener
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+});
+
+const starter = `#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static char **arguments;
+static void start(int number) { (void)number; if (fork() == 0) { execvp(arguments[1], arguments + 1); _exit(127); } }
+/* starts its arguments, and again at SIGUSR1; with nothing to start, it is of no use to anybody */
+int main(int count, char **given) {
+    if (count == 1) for (;;) pause();
+    arguments = given;
+    signal(SIGUSR1, start);
+    start(0);
+    while (wait(NULL) >= 0) ;
+}`;
+const isStatic = () => compiled("starter", starter, undefined, "-static");
+
+for (const [what, changed] of [
+  [
+    "with a static child",
+    (text: string) =>
+      text.replace("import http", `import subprocess; subprocess.Popen(['${isStatic()}']); import http`),
+  ],
+  ["of a static starter", (text: string) => text.replace("[python3", `[${isStatic()}, python3`)],
+] as const) {
+  test(`a replaced program ${what} is told to end as soon as it has answered`, {
+    skip: skip || (inPath("cc") ? false : "cc is not installed"),
+  }, async () => {
+    await using stage = await Upgradable.start(changed(generation(1, { drain: 60 })));
+    await stage.server.phase("Running");
+    const { whole } = await stream(stage.port, 30);
+    const { code, err } = await stage.upgrade(changed(generation(2, { drain: 60 })));
+    assert.equal(code, 0, err);
+    assert.equal(await whole, "1".repeat(30));
+    await stage.step("new", "DRAINED");
+    const [, cut, seconds] =
+      /DRAINED: .* 1 connections drained, (\d+) cut, 0 services killed, ([\d.]+) s/.exec(stage.server.stderr) ?? [];
+    assert.equal(cut, "0", stage.server.stderr);
+    assert.ok(Number(seconds) < 15, seconds);
+  });
+}
+
+test("what a static supervisor starts while the old generation drains is drained, too", {
+  skip: skip || (inPath("cc") ? false : "cc is not installed"),
+}, async () => {
+  const supervised = (number: number) =>
+    generation(number, { drain: 60 }).replace("[python3", `[${isStatic()}, python3`);
+  await using stage = await Upgradable.start(supervised(1));
+  await stage.server.phase("Running");
+  const [supervisor = 0] = childrenOf(stage.server.initPid()).filter(
+    (pid) => readlinkSync(`/proc/${pid}/exe`) === isStatic(),
+  );
+  const shared = readlinkSync(`/proc/${supervisor}/fd/230`);
+  /** the numbers at which it has the shared socket */
+  const numbers = (pid: number) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === shared);
+    } catch {
+      // ended, or closed it meanwhile
+      return [];
+    }
+  };
+  const accepts = (pid: number) => numbers(pid).length > 1;
+  const [first = 0] = childrenOf(supervisor);
+  const { whole } = await stream(stage.port, 150);
+  const { code, err } = await stage.upgrade(supervised(2));
+  assert.equal(code, 0, err);
+  assert.ok(!accepts(first));
+  const second = await eventually(
+    () => {
+      const later = childrenOf(supervisor).filter((pid) => pid !== first);
+      // one that is told before it has bound is refused the address, and ends
+      if (later.every((pid) => numbers(pid).length === 0)) process.kill(supervisor, "SIGUSR1");
+      return later.find(accepts);
+    },
+    { what: "a second one" },
+  );
+  await eventually(() => !accepts(second), { what: "its drain", timeoutMs: 8_000 });
+  assert.equal(await whole, "1".repeat(150));
+  await stage.step("new", "DRAINED");
 });
