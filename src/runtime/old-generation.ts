@@ -50,6 +50,9 @@ const completed: UpgradeEnd = { reason: "", cause: "none" };
 const retireMs = 10_000;
 const retirePollMs = 20;
 
+/** The init kills what is left of a rejected line after half a second; what cannot be killed is not waited for. */
+const emptiedMs = 2_000;
+
 /** From a candidate's word to the phase that serves it: an instant, when it comes at all. */
 const beginMs = 1_000;
 
@@ -75,6 +78,8 @@ interface Attempt {
   committed: boolean;
   /** it is known who serves */
   decided: boolean;
+  /** the successor is rejected */
+  lost: boolean;
 }
 
 export type StepListener = (attempt: string, step: UpgradeStep, text: string) => void;
@@ -89,8 +94,8 @@ export class OldGeneration {
   #room = new AbortController();
   /** names of the sockets that the successor did not want */
   readonly unclaimed = new Set<string>();
-  /** lines of our init that have lost, and have not ended */
-  readonly rejected = new Set<number>();
+  /** lines of our init that have lost, and have not ended: told when they have */
+  readonly #rejected = new Map<number, AbortController>();
   /** settles when the end of the upgrade has been told */
   retired: Promise<void> | undefined;
   /** the successor owns: this generation ends */
@@ -149,7 +154,8 @@ export class OldGeneration {
   readonly transfer: Task = async (scope) => {
     const attempt = this.#attempt;
     const owner = this.#owner;
-    if (attempt === undefined || owner === undefined) return this.#afterRestart("HandoverDone", "HandoverFailed");
+    if (attempt === undefined || owner === undefined)
+      return this.#afterRestart("HandoverDone", "HandoverFailed", scope.signal);
     attempt.begun = true;
     const { session } = attempt;
     const stopped = () =>
@@ -159,13 +165,13 @@ export class OldGeneration {
     scope.signal.removeEventListener("abort", stopped);
     if (failed === undefined)
       return { event: "HandoverDone", cause: `generation ${session.peer.generation} owns the sockets` };
-    return this.#lost(attempt, failed, "HandoverFailed");
+    return this.#lost(attempt, failed, "HandoverFailed", scope.signal);
   };
 
   /** The task of GracefulUpgradeCloseTimeout: until the successor has proved itself. */
   readonly probation: Task = async (scope) => {
     const attempt = this.#attempt;
-    if (attempt === undefined) return this.#afterRestart("ProbationPassed", "SuccessorLost");
+    if (attempt === undefined) return this.#afterRestart("ProbationPassed", "SuccessorLost", scope.signal);
     const { clock, plan } = this.#parts;
     const until = clock.now() + plan.probationMs;
     this.#enter(attempt, "PROBATION", `both generations serve for ${plan.probationMs / 1000} s`, until);
@@ -177,7 +183,7 @@ export class OldGeneration {
     const step = await attempt.session.finalize();
     if (step.ok || step.end.kind === "drained")
       return scope.signal.aborted ? { event: "ProbationPassed", cause: "stopping" } : this.#replaced(attempt);
-    return this.#lost(attempt, step.end, "SuccessorLost");
+    return this.#lost(attempt, step.end, "SuccessorLost", scope.signal);
   };
 
   /** Tells that the upgrade is done as soon as nothing of this generation accepts any more: from then on only the successor answers. */
@@ -208,8 +214,16 @@ export class OldGeneration {
 
   /** A line of our init that a supervisor before this one has left: what it may have lent it is back. */
   abandon(line: number): void {
-    this.rejected.add(line);
+    this.#rejected.set(line, new AbortController());
     this.#parts.init.abandon(line);
+  }
+
+  /** @returns whether nobody has any more what had been lent to it */
+  lineEnded(line: number): boolean {
+    const ended = this.#rejected.get(line);
+    ended?.abort();
+    this.#rejected.delete(line);
+    return ended !== undefined && this.#attempt?.lost !== false;
   }
 
   async #retire(accepting: () => boolean): Promise<void> {
@@ -237,6 +251,7 @@ export class OldGeneration {
       yielded: false,
       committed: false,
       decided: false,
+      lost: false,
     };
     this.#attempt = attempt;
     this.#parts.lent.lend();
@@ -318,7 +333,12 @@ export class OldGeneration {
   }
 
   /** The session is over without a finalize of ours: what the journal says decides. */
-  #lost(attempt: Attempt, end: OldEnd, event: "HandoverFailed" | "SuccessorLost"): Posted {
+  async #lost(
+    attempt: Attempt,
+    end: OldEnd,
+    event: "HandoverFailed" | "SuccessorLost",
+    stopping: AbortSignal,
+  ): Promise<Posted> {
     if (this.#vanished) return { event, cause: end.reason };
     const { upgrade, log } = this.#parts;
     let { kind } = end;
@@ -332,14 +352,15 @@ export class OldGeneration {
       const posted = this.#replaced(attempt);
       return event === "SuccessorLost" ? posted : { event: "HandoverDone", cause: posted.cause };
     }
-    this.#takeBack(attempt, end);
+    await this.#takeBack(attempt, end, stopping);
     log.warn(`upgrade rolled back: ${end.reason}`, { attempt: attempt.session.peer.attempt, step: end.step });
     this.#settle(attempt, "rolled-back", end);
     return { event, cause: end.reason };
   }
 
-  #takeBack(attempt: Attempt, { leaves }: OldEnd): void {
+  async #takeBack(attempt: Attempt, { leaves }: OldEnd, stopping: AbortSignal): Promise<void> {
     const { init, lent, yielding, openEndpoints, log, clock, plan } = this.#parts;
+    attempt.lost = true;
     init.own();
     lent.takeBack();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
@@ -347,6 +368,7 @@ export class OldGeneration {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
     } else this.#abandon(attempt);
     if (attempt.yielded) openEndpoints();
+    await this.#emptied(stopping);
     yielding.takeBack();
     if (!attempt.yielded) return;
     try {
@@ -360,9 +382,17 @@ export class OldGeneration {
   #abandon(attempt: Attempt, then?: Promise<void>): void {
     const line = this.#parts.lineOf(attempt.session.peer.attempt);
     if (line === undefined) return;
-    this.rejected.add(line);
+    this.#rejected.set(line, new AbortController());
     if (then === undefined) this.#parts.init.abandon(line);
     else void then.then(() => this.#parts.init.abandon(line));
+  }
+
+  /** What only one generation can have is free when nothing of the rejected one is left. In another container that cannot be seen. */
+  async #emptied(stopping: AbortSignal): Promise<void> {
+    const { clock, yielding } = this.#parts;
+    if (yielding.names.length === 0) return;
+    const until = clock.now() + emptiedMs;
+    for (const { signal } of this.#rejected.values()) await clock.until(until, AbortSignal.any([signal, stopping]));
   }
 
   #replaced(attempt: Attempt): Posted {
@@ -376,11 +406,12 @@ export class OldGeneration {
   }
 
   /** Of a supervisor that was restarted meanwhile: its session is gone, and the journal said who owns. */
-  #afterRestart(superseded: PhaseEvent, owner: PhaseEvent): Posted {
+  async #afterRestart(superseded: PhaseEvent, owner: PhaseEvent, stopping: AbortSignal): Promise<Posted> {
     if (this.replacedBy !== undefined)
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
     const { init, yielding } = this.#parts;
     init.own();
+    await this.#emptied(stopping);
     yielding.takeBack();
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }

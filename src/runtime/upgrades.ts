@@ -195,7 +195,7 @@ export class Upgrades {
   /** A line of the init is over. */
   lineEnded(line: number, status: ExitStatus): void {
     this.#older.lineEnded(line);
-    if (this.old.rejected.delete(line) && !this.old.busy) this.#parts.lent.putBack();
+    if (this.old.lineEnded(line)) this.#parts.lent.putBack();
     this.orders.ended(line, status);
   }
 
