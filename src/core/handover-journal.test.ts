@@ -12,7 +12,6 @@ import {
   parseJournal,
   promote,
   settle,
-  startRole,
 } from "./handover-journal.js";
 
 const owner = (nonce: string): JournalOwner => ({ nonce, generation: 1, release: "r", build: "b", slot: "", since: 1 });
@@ -145,12 +144,7 @@ test("the journal remembers the last attempts only", () => {
   assert.equal(journal.done.at(-1), "a99");
 });
 
-test("startRole takes over only with an order that is not done", () => {
-  const role = (order: string | undefined, ownerLives: boolean, journal?: Journal) =>
-    startRole({ order, journal, ownerLives });
-  assert.equal(role(undefined, false), "owner");
-  assert.equal(role("a", false, committed), "owner");
-  assert.equal(role(undefined, true, appointed), "standby");
-  assert.equal(role("a", true, appointed), "candidate");
-  assert.equal(role("a", true, committed), "standby");
+test("appoint uses up the order of who became the owner because nobody was", () => {
+  assert.deepEqual(appoint(undefined, old, "a").done, ["a"]);
+  assert.deepEqual(appoint(begun, old, "b").done, ["a", "b"]);
 });

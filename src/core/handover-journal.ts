@@ -87,14 +87,13 @@ export function journalText(journal: Journal): string {
   return `${JSON.stringify(journal)}\n`;
 }
 
-/** The journal of a generation that became owner because nobody else was: what others had begun is over. */
-export function appoint(journal: Journal | undefined, owner: JournalOwner): Journal {
-  const { attempt } = journal ?? {};
-  return {
-    version: journalVersion,
-    owner,
-    done: attempt === undefined ? (journal?.done ?? []) : withDone(journal, attempt.id),
-  };
+/**
+ * The journal of a generation that became owner because nobody else was: what others had begun is over, and so is its own `order`, which would
+ * let it take over again when it is started anew beside a later owner.
+ */
+export function appoint(journal: Journal | undefined, owner: JournalOwner, order?: string): Journal {
+  const ids = [journal?.attempt?.id, order].filter((id) => id !== undefined);
+  return { version: journalVersion, owner, done: ids.reduce(withDone, journal?.done ?? []) };
 }
 
 /** The attempt begins. @returns the reason why it must not, or the journal */
@@ -111,7 +110,7 @@ export function begin(
     version: journalVersion,
     owner: journal.owner,
     // an attempt that was begun and never ended: its supervisor died
-    done: attempt?.state === "transferring" ? withDone(journal, attempt.id) : journal.done,
+    done: attempt?.state === "transferring" ? withDone(journal.done, attempt.id) : journal.done,
     attempt: { id: who.attempt, nonce: who.nonce, from: who.old.nonce, state: "transferring", at },
   };
 }
@@ -130,7 +129,7 @@ export function commit(
     ...journal,
     owner: who.successor,
     attempt: { ...attempt, state: "committed", at },
-    done: withDone(journal, who.attempt),
+    done: withDone(journal.done, who.attempt),
   };
 }
 
@@ -167,7 +166,7 @@ export function settle(
     // NEW gives up only by dying or by asking OLD: it does not know whether OLD lives
     if (part === "new") return { journal, owns: true };
     const ended = { ...attempt, state: verdict, reason: reason.slice(0, 1024), at };
-    return { journal: { ...journal, owner: me, attempt: ended, done: withDone(journal, attempt.id) }, owns: true };
+    return { journal: { ...journal, owner: me, attempt: ended, done: withDone(journal.done, attempt.id) }, owns: true };
   }
   if (attempt.state === "transferring") return { journal, owns: true };
   return { journal: { ...journal, attempt: { ...attempt, state: verdict, at } }, owns: part === "new" };
@@ -199,7 +198,7 @@ export function promote(
   const owner = journal?.owner.nonce;
   if (owner !== undefined && owner !== from && owner !== me.nonce) return "another generation has become owner since";
   const attempt: JournalAttempt = { id, nonce: me.nonce, from, state: "finalized", at };
-  return { version: journalVersion, owner: me, attempt, done: withDone(journal, id) };
+  return { version: journalVersion, owner: me, attempt, done: withDone(journal?.done ?? [], id) };
 }
 
 /** Which part `me` has in the attempt; undefined: none. */
@@ -212,21 +211,8 @@ export function isDone(journal: Journal | undefined, id: string): boolean {
   return journal?.done.includes(id) ?? false;
 }
 
-/**
- * What a generation that starts is. An order (an attempt's id) that is not known as done lets it take over from a live owner; without one
- * it stands by; when there is no owner it becomes one.
- */
-export function startRole(facts: {
-  readonly order: string | undefined;
-  readonly journal: Journal | undefined;
-  readonly ownerLives: boolean;
-}): "candidate" | "standby" | "owner" {
-  if (!facts.ownerLives) return "owner";
-  return facts.order === undefined || isDone(facts.journal, facts.order) ? "standby" : "candidate";
-}
-
-function withDone(journal: Journal | undefined, id: string): readonly string[] {
-  return [...(journal?.done ?? []).filter((each) => each !== id), id].slice(-maxDoneAttempts);
+function withDone(done: readonly string[], id: string): readonly string[] {
+  return [...done.filter((each) => each !== id), id].slice(-maxDoneAttempts);
 }
 
 function isFields(value: unknown): value is Readonly<Record<string, unknown>> {

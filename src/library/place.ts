@@ -75,7 +75,7 @@ export async function takePlace(
       }
       if (dialled.kind !== "nobody") throw refusal(dialled, journal?.owner);
     }
-    const opened = await open(parts, me, box.candidate, lockFd);
+    const opened = await open(parts, me, box.candidate, lockFd, attempt);
     if (opened.kind === "owner") {
       if (opened.owner.lockFd !== lockFd) await init.hold(lockName, opened.owner.lockFd);
       return { kind: "place", upgrade: { ...common, me, owner: opened.owner } };
@@ -98,8 +98,9 @@ function open(
   me: JournalOwner,
   candidate: (session: OldSession) => void,
   lockFd?: number,
+  order?: string,
 ): Promise<OpenedOwner> {
-  return handover.openOwner({ me, candidate, refused, ...(lockFd === undefined ? {} : { lockFd }) });
+  return handover.openOwner({ me, candidate, refused, order, ...(lockFd === undefined ? {} : { lockFd }) });
 }
 
 function identity(release: string, generation: number): JournalOwner {

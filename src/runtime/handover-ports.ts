@@ -180,6 +180,8 @@ export interface Handover {
   openOwner(options: {
     readonly me: HandoverIdentity;
     readonly lockFd?: number;
+    /** that this generation was started with: used up when it becomes the owner because nobody else is */
+    readonly order?: string | undefined;
     candidate(session: OldSession): void;
     readonly refused?: () => void;
   }): Promise<OpenedOwner>;

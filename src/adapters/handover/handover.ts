@@ -59,6 +59,7 @@ class UpgradeDirectory implements Handover {
   async openOwner(options: {
     readonly me: HandoverIdentity;
     readonly lockFd?: number;
+    readonly order?: string | undefined;
     candidate(session: OldSession): void;
     readonly refused?: () => void;
   }): Promise<OpenedOwner> {

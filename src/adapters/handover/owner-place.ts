@@ -65,7 +65,7 @@ export class OwnerPlace implements Owner {
       }
       place = new OwnerPlace(lockFd, world, options);
       // a lock that came from elsewhere is shared with whoever gave it: then it is the journal that says who owns
-      if (!place.#appoint(options.lockFd === undefined)) {
+      if (!place.#appoint(options.lockFd === undefined, options.order)) {
         close(lockFd);
         return { kind: "held", journal: world.journal.read() };
       }
@@ -133,10 +133,10 @@ export class OwnerPlace implements Owner {
   }
 
   /** False: another generation owns, and it is not for us to change that. */
-  #appoint(isFree: boolean): boolean {
+  #appoint(isFree: boolean, order: string | undefined): boolean {
     const me = this.#me;
     const update = this.#world.journal.update((found) =>
-      found?.owner.nonce === me.nonce || (found !== undefined && !isFree) ? found : appoint(found, me),
+      found?.owner.nonce === me.nonce || (found !== undefined && !isFree) ? found : appoint(found, me, order),
     );
     if (update.kind !== "written") throw new EntryError("os", update.reason);
     return update.journal?.owner.nonce === me.nonce;

@@ -48,6 +48,25 @@ test("a generation that was replaced by another container stands by, and serves 
   }
 });
 
+test("an order is used up by a container that found no owner, so that it does not take over when it is started again", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pe-slots-"));
+  const port = await freePort();
+  const one = { env: { PINGORA_ENTRY_UPGRADE: "one" } };
+  try {
+    await using first = startServer(config(1, port, directory), one);
+    await first.phase("Running");
+    await using second = startServer(config(2, port, directory), { env: { PINGORA_ENTRY_UPGRADE: "two" } });
+    await second.phase("Running");
+    await standsBy(first);
+    process.kill(first.initPid(), "SIGKILL");
+    await using again = startServer(config(1, port, directory), one);
+    await standsBy(again);
+    assert.equal(await ask(port), 2);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
 test("a candidate whose supervisor is killed gives up, and leaves the path of a lent socket alone", async () => {
   const directory = mkdtempSync(join(tmpdir(), "pe-slots-"));
   const path = join(directory, "web.sock");
