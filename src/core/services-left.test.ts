@@ -21,11 +21,10 @@ test("readServicesLeft passes over fields that it does not know, and entries tha
   assert.deepEqual(readServicesLeft([{ ...servicesBlob(left), text }]), { completed: ["a"], running: [], held: [] });
 });
 
-test("strategyLeft is handover unless told otherwise, of what is running", () => {
-  const told = { ...left, running: ["index", "web"] };
+test("strategyLeft knows nothing of what is not told", () => {
   assert.deepEqual(
-    ["index", "web", "queue", "toString"].map((name) => strategyLeft(told, name)),
-    ["own", "handover", undefined, undefined],
+    ["index", "web", "toString"].map((name) => strategyLeft(left, name)),
+    ["own", undefined, undefined],
   );
   assert.equal(strategyLeft({ completed: [], running: ["web"], held: [] }, "web"), undefined);
 });

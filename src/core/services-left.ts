@@ -9,7 +9,7 @@ export interface ServicesLeft {
   readonly running: readonly string[];
   /** what an operator has stopped, and not started again */
   readonly held: readonly string[];
-  /** strategies of what is running, but for `handover`; undefined: a release that does not tell them */
+  /** of what is no oneshot; undefined: a release that does not tell them */
   readonly strategies?: Readonly<Record<string, UpgradeStrategy>>;
 }
 
@@ -41,12 +41,13 @@ function names(value: unknown): string[] {
 
 function strategiesIn(value: unknown): Pick<ServicesLeft, "strategies"> {
   if (typeof value !== "object" || value === null) return {};
-  const entries = Object.entries(value).filter(([, each]) => each === "restart" || each === "own");
+  const entries = Object.entries(value).filter(
+    ([, each]) => each === "handover" || each === "restart" || each === "own",
+  );
   return { strategies: Object.fromEntries(entries) as Record<string, UpgradeStrategy> };
 }
 
-/** Undefined: it is not told, or nothing of that name is running. */
-export function strategyLeft({ running, strategies }: ServicesLeft, name: string): UpgradeStrategy | undefined {
-  if (strategies === undefined || !running.includes(name)) return undefined;
-  return Object.hasOwn(strategies, name) ? strategies[name] : "handover";
+/** Undefined: it is not told, or there is no service of that name. */
+export function strategyLeft({ strategies }: ServicesLeft, name: string): UpgradeStrategy | undefined {
+  return strategies !== undefined && Object.hasOwn(strategies, name) ? strategies[name] : undefined;
 }

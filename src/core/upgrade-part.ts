@@ -3,14 +3,6 @@ import type { ServiceSpec } from "./plan.js";
 export type UpgradeStrategy = ServiceSpec["upgrade"]["strategy"];
 
 /**
- * The strategy of a service that both generations have: that of both, or `restart`, for as soon as one of them says that only one process can
- * have what it has, or the two would not hand over in the same way, the old one must be gone before the new one starts.
- */
-export function jointStrategy(old: UpgradeStrategy, next: UpgradeStrategy): UpgradeStrategy {
-  return old === next ? next : "restart";
-}
-
-/**
  * When a service of the successor starts:
  * `early`: while the old generation still serves; its readiness decides whether the upgrade goes on.
  * `late`: at COMMIT, when the old generation has let go of what only one can have. Until then the old one's stands for it.
@@ -31,7 +23,9 @@ export function needsPreflight(spec: Pick<ServiceSpec, "type" | "upgrade" | "lis
 }
 
 /** What the old generation does with a service just before COMMIT: nothing, stop it, or tell it to hand over by itself. */
-export function yieldPart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgrade">): "keep" | "stop" | "signal" {
+export type YieldPart = "keep" | "stop" | "signal";
+
+export function yieldPart({ type, upgrade }: Pick<ServiceSpec, "type" | "upgrade">): YieldPart {
   if (type === "oneshot" || upgrade.strategy === "handover") return "keep";
   return upgrade.strategy === "restart" ? "stop" : "signal";
 }

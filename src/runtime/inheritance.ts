@@ -1,6 +1,6 @@
 import { type ServicesLeft, strategyLeft } from "../core/services-left.js";
-import { jointStrategy, type UpgradeStrategy } from "../core/upgrade-part.js";
-import { fulfils, hasProcess, isGoing, isReady, type Member, partOf } from "./member.js";
+import { upgradePart } from "../core/upgrade-part.js";
+import { fulfils, hasProcess, isGoing, isReady, type Member } from "./member.js";
 import type { Log } from "./ports.js";
 
 /** The services of a generation, by name. */
@@ -16,15 +16,15 @@ export function servicesLeft(members: Members): ServicesLeft {
     held: namesOf(({ held, yielded }) => held && !yielded),
     strategies: Object.fromEntries(
       [...members.values()]
-        .filter((member) => member.spec.upgrade.strategy !== "handover" && isGoing(member))
-        .map(({ spec: { name, upgrade } }) => [name, upgrade.strategy]),
+        .filter(({ spec }) => spec.type === "long-running")
+        .map(({ spec }) => [spec.name, spec.upgrade.strategy]),
     ),
   };
 }
 
 /** A oneshot that a successor might skip, and is not done with. */
 export function unfinishedOneshot(members: Members): string | undefined {
-  const skips = (member: Member) => partOf(member) === "skipped" && hasProcess(member);
+  const skips = (member: Member) => upgradePart(member.spec) === "skipped" && hasProcess(member);
   return [...members.values()].find(skips)?.spec.name;
 }
 
@@ -46,8 +46,8 @@ export function inheritServices(
       for (const instance of member.instances) instance.keepStopped(left.completed.includes(name));
       continue;
     }
-    if (left !== undefined) joinStrategies(member, strategyLeft(left, name), log);
-    if (partOf(member) !== "skipped") continue;
+    if (left !== undefined) joinStrategies(member, left, log);
+    if (upgradePart(member.spec) !== "skipped") continue;
     if (left?.running.includes(name)) return `oneshot ${name} still runs in the old generation (onUpgrade: skip)`;
     if (left === undefined)
       log.warn(`${name} is skipped (onUpgrade: skip): the old generation does not tell whether it has completed it`);
@@ -56,13 +56,20 @@ export function inheritServices(
   return stuck(members);
 }
 
-/** What only one of the two generations can have starts when the old one's has ended, whichever of them says so. */
-function joinStrategies(member: Member, before: UpgradeStrategy | undefined, log: Pick<Log, "warn">): void {
-  if (before === undefined || member.spec.type === "oneshot" || before === member.strategy) return;
+/**
+ * When one of the two generations says that only one process can have what a service has, or only one would hand over by itself, the old one's
+ * must have ended before the new one's starts.
+ */
+function joinStrategies(member: Member, left: ServicesLeft, log: Pick<Log, "warn">): void {
+  const { name, type, upgrade } = member.spec;
+  const before = strategyLeft(left, name);
+  if (type === "oneshot") return;
+  member.takesOver = upgrade.strategy === "own" && member.goesOn === true && (before ?? "own") === "own";
+  if (before === undefined || before === upgrade.strategy) return;
   log.warn(
-    `${member.spec.name} has strategy ${member.strategy}, and ${before} in the old generation: the old one is stopped before the new one starts`,
+    `${name} has strategy ${upgrade.strategy}, and ${before} in the old generation: the old one is stopped before the new one starts`,
   );
-  member.strategy = jointStrategy(before, member.strategy);
+  member.afterOld = true;
   member.excused = true;
   member.preflight = undefined;
 }

@@ -1,7 +1,7 @@
 import type { Condition, RestartSpec, ServiceSpec } from "../core/plan.js";
 import { isIdle } from "../core/service-state.js";
 import type { ServiceStateName, ServiceView } from "../core/snapshot.js";
-import { type UpgradePart, type UpgradeStrategy, upgradePart, yieldPart } from "../core/upgrade-part.js";
+import type { YieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
 import type { Preflight } from "./preflight.js";
 
@@ -21,12 +21,14 @@ export interface Member {
   held: boolean;
   /** does not count for readiness: the other generation has it, or just had it */
   excused: boolean;
-  /** held in favour of a successor */
-  yielded?: boolean;
+  /** held in favour of a successor, and what was done for that; keep: it has no process */
+  yielded?: YieldPart | undefined;
   /** it ran in the generation before: as there, it does without what was stopped by request */
   goesOn?: boolean;
-  /** that of this generation, until the other one of an upgrade has told its own */
-  strategy: UpgradeStrategy;
+  /** as a candidate: the old generation has it by another strategy, so that it must have ended there before it starts here */
+  afterOld?: boolean;
+  /** a process of the old generation hands over to it by itself: `own` in both */
+  takesOver?: boolean;
   /** what comes before its first process */
   preflight?: "due" | Preflight | undefined;
 }
@@ -35,14 +37,6 @@ export interface Member {
 export function processesOf({ instances, spent, preflight }: Member): readonly Instance[] {
   return [...instances, ...spent, ...(typeof preflight === "object" ? [preflight.trial] : [])];
 }
-
-const asUpgraded = ({ spec: { type, upgrade }, strategy }: Member) => ({ type, upgrade: { ...upgrade, strategy } });
-
-/** When it starts in a successor, whose predecessor may have it otherwise. */
-export const partOf = (member: Member): UpgradePart => upgradePart(asUpgraded(member));
-
-/** What is done with it in favour of a successor. */
-export const yieldPartOf = (member: Member): ReturnType<typeof yieldPart> => yieldPart(asUpgraded(member));
 
 /** It has a process, or is about to. */
 export function hasProcess(member: Member): boolean {

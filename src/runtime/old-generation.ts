@@ -340,12 +340,11 @@ export class OldGeneration {
     stopping: AbortSignal,
   ): Promise<Posted> {
     if (this.#vanished) return { event, cause: end.reason };
-    const { upgrade, log } = this.#parts;
+    const { log } = this.#parts;
     let { kind } = end;
     if (kind === "undecided") {
       this.#abandon(attempt);
-      const owns = upgrade.handover.recover(upgrade.me, end.reason, { owned: true });
-      kind = owns === "owner" ? "failed" : "superseded";
+      kind = this.#recover(attempt, end.reason) === "owner" ? "failed" : "superseded";
     }
     if (kind === "superseded" || kind === "drained") {
       // the next phase, or this one, ends at once: the journal has been written
@@ -358,18 +357,33 @@ export class OldGeneration {
     return { event, cause: end.reason };
   }
 
+  /** Who owns by the journal. When that cannot be used, it is this generation if it has ended the other one: nobody else is left. */
+  #recover(attempt: Attempt, reason: string): ReturnType<UpgradeParts["handover"]["recover"]> {
+    const { upgrade, lineOf, log } = this.#parts;
+    try {
+      return upgrade.handover.recover(upgrade.me, reason, { owned: true });
+    } catch (error) {
+      if (lineOf(attempt.session.peer.attempt) === undefined) throw error;
+      log.error("the upgrade journal cannot be used: the new generation has been ended, this one goes on", {
+        err: error,
+      });
+      return "owner";
+    }
+  }
+
   async #takeBack(attempt: Attempt, { leaves }: OldEnd, stopping: AbortSignal): Promise<void> {
     const { init, lent, yielding, openEndpoints, log, clock, plan } = this.#parts;
     attempt.lost = true;
     init.own();
     lent.takeBack();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
-    if (leaves && yielding.names.length === 0) {
+    if (leaves && !yielding.madeRoom) {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
     } else this.#abandon(attempt);
     if (attempt.yielded) openEndpoints();
+    yielding.replaceOwn(stopping.aborted);
     await this.#emptied(stopping);
-    yielding.takeBack();
+    yielding.takeBack(stopping.aborted);
     if (!attempt.yielded) return;
     try {
       this.#owner?.reopen();
@@ -390,7 +404,7 @@ export class OldGeneration {
   /** What only one generation can have is free when nothing of the rejected one is left. In another container that cannot be seen. */
   async #emptied(stopping: AbortSignal): Promise<void> {
     const { clock, yielding } = this.#parts;
-    if (yielding.names.length === 0) return;
+    if (!yielding.stopped) return;
     const until = clock.now() + emptiedMs;
     for (const { signal } of this.#rejected.values()) await clock.until(until, AbortSignal.any([signal, stopping]));
   }
@@ -411,8 +425,9 @@ export class OldGeneration {
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
     const { init, yielding } = this.#parts;
     init.own();
+    yielding.replaceOwn(stopping.aborted);
     await this.#emptied(stopping);
-    yielding.takeBack();
+    yielding.takeBack(stopping.aborted);
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }
 

@@ -257,6 +257,6 @@ test("ServiceSet takes a trial that an earlier supervisor has left for a stray",
     restarts: 0,
   } as const;
   const left = { id: "2:web!preflight/0#1", pid: 5 };
-  const { strays } = stage.services.resume({ instances: { "web/0": record }, held: [], yielded: [] }, [left]);
+  const { strays } = stage.services.resume({ instances: { "web/0": record }, held: [], yielded: {} }, [left]);
   assert.deepEqual(strays, [left]);
 });

@@ -1,5 +1,6 @@
 import { type Phase, phases } from "../core/phase.js";
 import { readCause } from "../core/upgrade-cause.js";
+import type { YieldPart } from "../core/upgrade-part.js";
 import type { InstanceRecord } from "./instance.js";
 import type { Init } from "./ports.js";
 import type { StopRecord } from "./stop-request.js";
@@ -16,8 +17,8 @@ export interface SavedState {
   readonly signal: number;
   readonly killed: readonly string[];
   readonly held: readonly string[];
-  /** services held in favour of a successor */
-  readonly yielded: readonly string[];
+  /** services held in favour of a successor, and what was done for that */
+  readonly yielded: Readonly<Record<string, YieldPart>>;
   readonly upgrade?: SavedUpgrade;
   /** there while a successor has our sockets, too: the listeners that blocked before */
   readonly lent?: readonly string[];

@@ -405,7 +405,7 @@ export class ServerRun {
       signal: this.#signal,
       killed: this.#shutdown.killed,
       held: this.#services.held,
-      yielded: this.#services.yielding.names,
+      yielded: this.#services.yielding.saved,
       instances: this.#services.records,
       ...(upgrade === undefined ? {} : { upgrade }),
       ...(lent === undefined ? {} : { lent }),

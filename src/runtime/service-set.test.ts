@@ -48,7 +48,12 @@ test("ServiceSet skips only oneshots that the old generation has completed, or s
   ] as const)
     old.init.end(`${name}/0`, { code });
   await settle();
-  assert.deepEqual(old.set.left, { completed: ["done", "plain"], running: ["web"], held: [], strategies: {} });
+  assert.deepEqual(old.set.left, {
+    completed: ["done", "plain"],
+    running: ["web"],
+    held: [],
+    strategies: { web: "handover" },
+  });
 
   const { next } = successorOf(old.set.left, [...specs, job("added")], clock);
   await settle();
@@ -106,7 +111,7 @@ test("ServiceSet does not begin a oneshot that its successor runs instead, until
   old.set.yielding.holdBack();
   await clock.advance(60_000);
   assert.deepEqual(old.init.alive(), ["web/0#1"]);
-  old.set.yielding.takeBack();
+  old.set.yielding.takeBack(false);
   await clock.advance(1);
   assert.deepEqual(old.init.alive(), ["web/0#1", "migrate/0#2"]);
   old.init.end("migrate/0", { code: 0 });
@@ -138,7 +143,7 @@ test("ServiceSet keeps stopped what an operator had stopped in the old generatio
     completed: ["migrate"],
     running: ["web"],
     held: ["queue", "early", "migrate", "aside"],
-    strategies: {},
+    strategies: { aside: "restart", early: "handover", queue: "restart", web: "handover" },
   });
 
   const { next, problem } = successorOf(old.set.left, specs, clock);

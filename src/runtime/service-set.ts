@@ -3,7 +3,7 @@ import type { Plan, ServiceSpec } from "../core/plan.js";
 import { type Exit, isDown, isEnded, isIdle, isUp } from "../core/service-state.js";
 import type { ServicesLeft } from "../core/services-left.js";
 import type { ServiceView } from "../core/snapshot.js";
-import { needsPreflight } from "../core/upgrade-part.js";
+import { needsPreflight, upgradePart } from "../core/upgrade-part.js";
 import type { Body } from "./body.js";
 import type { DrainWatch } from "./drain-watch.js";
 import { inheritServices, servicesLeft, unfinishedOneshot } from "./inheritance.js";
@@ -16,7 +16,6 @@ import {
   isReady,
   type Member,
   memberView,
-  partOf,
   processesOf,
   restartOf,
 } from "./member.js";
@@ -96,7 +95,7 @@ export class ServiceSet {
       excuseNobody: () => this.excuseNobody(),
     });
     for (const spec of parts.plan.services) {
-      const body = parts.body(spec, () => member.strategy === "own" && member.goesOn === true);
+      const body = parts.body(spec, () => member.takesOver === true);
       const log = parts.log.child({ service: spec.name });
       const make = (index: number) => {
         const { clock, prober, random, save, drains } = parts;
@@ -113,7 +112,7 @@ export class ServiceSet {
           idPrefix: parts.idPrefix,
           shared: parts.shared,
           restart: () => restartOf(member, clock.now()),
-          paused: () => member.yielded ?? false,
+          paused: () => member.yielded !== undefined,
           pids: () => member.instances.flatMap(({ pid }) => pid ?? []),
           othersServe: parts.othersServe,
           changed: (instance, before) => this.#instanceChanged(member, instance, before, log),
@@ -131,7 +130,6 @@ export class ServiceSet {
         restartsByReason: new Map(),
         held: false,
         excused: false,
-        strategy: spec.upgrade.strategy,
       };
       this.#members.set(spec.name, member);
     }
@@ -166,8 +164,8 @@ export class ServiceSet {
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
-      member.yielded = yielded.includes(member.spec.name);
-      member.excused = member.yielded;
+      member.yielded = yielded[member.spec.name];
+      member.excused = member.yielded !== undefined;
       for (const instance of member.instances) {
         const record = records[instance.key];
         if (record === undefined) continue;
@@ -206,7 +204,7 @@ export class ServiceSet {
     this.#candidate = true;
     this.#trialsUntil = clock.now() + trialShare * plan.upgrade.bootMs;
     for (const member of this.#members.values()) {
-      member.excused = partOf(member) === "late";
+      member.excused = upgradePart(member.spec) === "late";
       if (needsPreflight(member.spec)) member.preflight = "due";
     }
     this.#parts.changed();
@@ -221,9 +219,7 @@ export class ServiceSet {
 
   /** What the old generation must stop before this one is committed, though by its own configuration it would not. */
   get stopFirst(): string[] {
-    return [...this.#members.values()]
-      .filter(({ spec, goesOn, strategy }) => goesOn && spec.type === "long-running" && strategy === "restart")
-      .map(({ spec }) => spec.name);
+    return [...this.#members.values()].filter(({ afterOld }) => afterOld).map(({ spec }) => spec.name);
   }
 
   /** The old generation has let go: what is late starts. It is excused until it is ready, or `excuseNobody`. */
@@ -470,7 +466,7 @@ export class ServiceSet {
   }
 
   #isLate(member: Member): boolean {
-    return this.#candidate && partOf(member) === "late";
+    return this.#candidate && (member.afterOld === true || upgradePart(member.spec) === "late");
   }
 
   /** Resolves at the next change of any instance, or when the signal aborts. */

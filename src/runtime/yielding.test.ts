@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeInit } from "../../test/fakes/fake-init.js";
-import { serviceSpec } from "../../test/fakes/fake-server.js";
+import { planOf, serviceSpec } from "../../test/fakes/fake-server.js";
 import { FakeServices } from "../../test/fakes/fake-services.js";
 import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
 import type { ServiceSpec } from "../core/plan.js";
@@ -52,7 +52,7 @@ function restarted(first: FakeServices, clock: ManualClock, specs: readonly Serv
   init.processes.push(...first.init.processes);
   const second = new FakeServices(clock, specs, init);
   const { records, held, yielding } = first.set;
-  const saved = JSON.parse(JSON.stringify({ instances: records, held, yielded: yielding.names }));
+  const saved = JSON.parse(JSON.stringify({ instances: records, held, yielded: yielding.saved }));
   const children = init.processes.filter(({ alive }) => alive).map(({ id, pid }) => ({ id, pid }));
   second.set.resume(saved, children);
   second.set.start();
@@ -65,7 +65,7 @@ test("Yielding starts again what it had stopped, and leaves everything else as i
   assert.deepEqual(services.states, before);
   await begin(services, clock);
   assert.deepEqual(services.init.alive(), ["job/0#1"]);
-  services.set.yielding.takeBack();
+  services.set.yielding.takeBack(false);
   await clock.advance(100);
   assert.deepEqual(services.states, before);
   assert.deepEqual(services.init.alive(), ["job/0#1", "queue/0#2"]);
@@ -75,6 +75,57 @@ test("Yielding starts again what it had stopped, and leaves everything else as i
   assert.deepEqual(services.ends, []);
 });
 
+test("Yielding starts nothing again while the server is about to stop", async () => {
+  const clock = new ManualClock();
+  const services = await mixed(clock);
+  await begin(services, clock);
+  services.set.yielding.takeBack(true);
+  await clock.advance(100);
+  assert.deepEqual(services.init.alive(), ["job/0#1"]);
+});
+
+test("Yielding stops what the successor names, though it would keep it, for this attempt only", async () => {
+  const clock = new ManualClock();
+  const services = new FakeServices(clock, [
+    serviceSpec("web", { upgrade: { ...serviceSpec("x").upgrade, strategy: "handover" } }),
+  ]);
+  services.set.start();
+  await clock.advance(100);
+  const { yielding } = services.set;
+  const begun = (stopFirst: readonly string[]) =>
+    yielding.begin(clock.now() + 10_000, "left to the new generation", new AbortController().signal, stopFirst);
+  const first = begun(["web"]);
+  await clock.advance(100);
+  assert.deepEqual(await first, []);
+  assert.deepEqual([services.init.alive(), yielding.saved], [[], { web: "stop" }]);
+  yielding.takeBack(false);
+  await clock.advance(100);
+  assert.deepEqual(services.init.alive(), ["web/0#2"]);
+  assert.deepEqual(await begun([]), []);
+  assert.deepEqual([services.init.alive(), yielding.saved], [["web/0#2"], {}]);
+});
+
+test("Yielding lets no excuse of an attempt before outlast the time of a boot", async () => {
+  const clock = new ManualClock();
+  const services = new FakeServices(clock, [
+    serviceSpec("web", { upgrade: { ...serviceSpec("x").upgrade, strategy: "handover" }, readinessProbe: notify }),
+  ]);
+  services.set.start();
+  await clock.advance(100);
+  const { yielding } = services.set;
+  const excused = () => services.set.views.some((view) => view.excused);
+  for (const stopFirst of [["web"], []]) {
+    const begun = yielding.begin(clock.now() + 10_000, "left", new AbortController().signal, stopFirst);
+    await clock.advance(100);
+    await begun;
+    yielding.takeBack(false);
+    await clock.advance(100);
+    assert.ok(excused(), "it starts again after a rollback");
+  }
+  await clock.advance(planOf([]).upgrade.bootMs);
+  assert.ok(!excused());
+});
+
 test("Yielding holds back a back-off that is over, and ends it with the attempt", async () => {
   const clock = new ManualClock();
   const services = await mixed(clock);
@@ -82,7 +133,7 @@ test("Yielding holds back a back-off that is over, and ends it with the attempt"
   services.init.end("job/0", { code: 0 });
   await clock.advance(20_000);
   assert.deepEqual(services.init.alive(), []);
-  services.set.yielding.takeBack();
+  services.set.yielding.takeBack(false);
   await clock.advance(1);
   assert.deepEqual(services.init.alive().sort(), ["flaky/0#2", "queue/0#2", "waiter/0#1"]);
 });
@@ -98,7 +149,7 @@ test("Yielding is taken back by the next supervisor, too", async () => {
   );
   await clock.advance(20_000);
   assert.deepEqual(second.init.alive(), ["job/0#1"]);
-  second.set.yielding.takeBack();
+  second.set.yielding.takeBack(false);
   await clock.advance(1);
   assert.deepEqual(second.init.alive().sort(), ["flaky/0#2", "job/0#1", "queue/0#2"]);
   assert.equal(second.states.done, "Stopped");
@@ -127,7 +178,7 @@ test("Yielding lets a process that its health ends meanwhile follow its own poli
   await begun;
   assert.deepEqual(services.states, { a: "Failed", b: "Backoff" });
   assert.deepEqual(services.ends, []);
-  services.set.yielding.takeBack();
+  services.set.yielding.takeBack(false);
   assert.equal(services.ends.length, 1);
   assert.match(services.ends[0] ?? "", /^a: /);
 });
@@ -146,7 +197,7 @@ test("Yielding replaces what ended because it was told to hand over, and nothing
   await begin(services, clock);
   await clock.advance(1_000);
   assert.deepEqual(services.init.alive(), []);
-  services.set.yielding.takeBack();
+  services.set.yielding.takeBack(false);
   await clock.advance(1);
   assert.deepEqual(services.init.alive(), ["proxy/0#2"]);
 });

@@ -1,7 +1,8 @@
 import type { Plan } from "../core/plan.js";
 import { isEnded, isIdle, isUp } from "../core/service-state.js";
+import { upgradePart, type YieldPart, yieldPart } from "../core/upgrade-part.js";
 import type { Instance } from "./instance.js";
-import { isReady, type Member, partOf, yieldPartOf } from "./member.js";
+import { isReady, type Member, processesOf } from "./member.js";
 import type { Clock, Log } from "./ports.js";
 
 export interface YieldingParts {
@@ -30,14 +31,26 @@ export class Yielding {
   #active = false;
   /** the successor knows what has ended, and what an operator has stopped */
   #told = false;
+  /** by the successor's word, whatever the own configuration says */
+  #stopFirst: ReadonlySet<string> = new Set();
 
   constructor(parts: YieldingParts) {
     this.#parts = parts;
   }
 
-  /** Names of services held in favour of a successor. */
-  get names(): string[] {
-    return this.#yielded.map(({ spec }) => spec.name);
+  /** What is held in favour of a successor: part of what a restarted supervisor needs. */
+  get saved(): Record<string, YieldPart> {
+    return Object.fromEntries(this.#yielded.flatMap(({ spec, yielded }) => (yielded ? [[spec.name, yielded]] : [])));
+  }
+
+  /** Something has been stopped, and needs what only one can have. */
+  get stopped(): boolean {
+    return this.#yielded.some(({ yielded }) => yielded === "stop");
+  }
+
+  /** Something has been stopped, or told to hand over: it waits for the end of whoever has it now. */
+  get madeRoom(): boolean {
+    return this.#yielded.some(({ yielded }) => yielded !== "keep");
   }
 
   /**
@@ -47,7 +60,7 @@ export class Yielding {
   refusal(name: string, action: "start" | "stop" | "restart"): string | undefined {
     const member = this.#parts.members.get(name);
     if (member === undefined) return undefined;
-    const part = yieldPartOf(member);
+    const part = this.#partOf(member);
     // a restarted supervisor knows which have been left, and not that others would have been
     if (member.yielded || (this.#active && part !== "keep"))
       return "it makes room for the new generation of an upgrade that is under way, try again afterwards";
@@ -62,6 +75,10 @@ export class Yielding {
     return [...this.#parts.members.values()].filter(({ yielded }) => yielded);
   }
 
+  #partOf({ spec }: Member): YieldPart {
+    return this.#stopFirst.has(spec.name) && spec.type === "long-running" ? "stop" : yieldPart(spec);
+  }
+
   /** The server stops: nothing is waited for any more. */
   end(): void {
     this.#mercy.abort();
@@ -73,9 +90,9 @@ export class Yielding {
     for (const member of this.#parts.members.values()) {
       const states = member.instances.map(({ fold }) => fold.state);
       const due = states.some(({ name }) => name === "Waiting" || name === "Backoff");
-      if (!due || member.held || partOf(member) !== "skipped") continue;
+      if (!due || member.held || upgradePart(member.spec) !== "skipped") continue;
       member.held = true;
-      member.yielded = true;
+      member.yielded = "keep";
     }
     this.#parts.changed();
   }
@@ -92,14 +109,14 @@ export class Yielding {
   ): Promise<string[]> {
     const stopped: Member[] = [];
     this.#active = true;
+    this.#stopFirst = new Set(stopFirst);
     this.#mercy.abort();
     for (const member of this.#parts.members.values()) {
-      if (stopFirst.includes(member.spec.name)) member.strategy = "restart";
-      const part = yieldPartOf(member);
+      const part = this.#partOf(member);
       if (part === "keep" || member.held || member.instances.every(({ fold }) => isEnded(fold.state))) continue;
       member.excused = true;
       member.held = true;
-      member.yielded = true;
+      member.yielded = part;
       for (const instance of member.instances) instance.yield();
       // on record before it is told: whoever comes after this supervisor must know what becomes of its process
       if (part === "signal") this.#parts.save();
@@ -109,36 +126,54 @@ export class Yielding {
         else if (told) void instance.signal(member.spec.upgrade.signal, "child");
         else instance.stop("stay", reason, deadline);
       }
-      if (part === "stop") stopped.push(member);
+      if (part !== "stop") continue;
+      // replaced after an attempt before, and may still have what only one can have
+      for (const instance of member.spent) instance.stop("stay", reason, deadline);
+      stopped.push(member);
     }
     this.#parts.changed();
-    const left = () => stopped.filter(({ instances }) => instances.some(({ fold }) => !isIdle(fold.state)));
+    const left = () => stopped.filter((member) => processesOf(member).some(({ fold }) => !isIdle(fold.state)));
     while (left().length > 0 && !signal.aborted) await this.#parts.change(signal);
     return left().map(({ spec }) => spec.name);
   }
 
   /**
-   * The successor is no more: what was stopped in its favour starts again, and what was told to hand over by itself is replaced. Everything else
-   * goes on where it was: what waits, waits, a back-off ends when it would have, and what has ended, has. The pod was ready,
-   * and stays so while the former starts: each is excused until it has been ready once, or failed, and all for the time that a boot may take at
-   * most. The latter is not, for while it is replaced people may be refused.
+   * The successor is no more, and what was told to hand over by itself is replaced: while that is done people may be refused, so it is not
+   * excused.
    */
-  takeBack(): void {
+  replaceOwn(stopping: boolean): void {
+    this.#back(stopping, ({ yielded }) => yielded === "signal");
+  }
+
+  /**
+   * Nothing is left of the successor: what was stopped in its favour starts again. Everything else goes on where it was: what waits, waits, a
+   * back-off ends when it would have, and what has ended, has. The pod was ready, and stays so while the former starts: each is excused until
+   * it has been ready once, or failed, and all for the time that a boot may take at most. `stopping`: the server is about to stop, nothing
+   * starts any more.
+   */
+  takeBack(stopping: boolean): void {
+    this.replaceOwn(stopping);
+    const excuses = this.#active;
     this.#active = false;
     this.#told = false;
-    const back = this.#yielded;
-    if (back.length === 0) return;
+    this.#stopFirst = new Set();
+    const any = this.#yielded.length > 0;
+    this.#back(stopping, () => true);
+    if (any || excuses) void this.#mercyEnds();
+  }
+
+  #back(stopping: boolean, which: (member: Member) => boolean): void {
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;
+    const starts = starting() && !stopping;
+    const back = this.#yielded.filter(which);
     for (const member of back) {
-      const own = yieldPartOf(member) === "signal";
-      member.strategy = member.spec.upgrade.strategy;
-      member.yielded = false;
+      const own = member.yielded === "signal";
+      member.yielded = undefined;
       member.held = false;
       const yielded = new Set(member.instances.filter((instance) => instance.takeBack()));
       if (own || isReady(member) || yielded.size === 0) member.excused = false;
       if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
-      // not while the server stops
-      if (!starting()) continue;
+      if (!starts) continue;
       for (const [index, instance] of [...member.instances.entries()]) {
         const { state } = instance.fold;
         if (!yielded.has(instance)) {
@@ -149,8 +184,8 @@ export class Yielding {
         else if (own) this.#replace(member, index, instance);
       }
     }
-    startWhatCan();
-    void this.#mercyEnds();
+    if (back.length === 0) return;
+    if (starts) startWhatCan();
     changed();
   }
 

@@ -1,3 +1,4 @@
+import { EntryError } from "../../src/core/entry-error.js";
 import type { DrainReport, StateBlob } from "../../src/core/handover-frame.js";
 import {
   appoint,
@@ -58,6 +59,8 @@ export class FakePlace {
   readonly lockHolders = new Set<string>();
   /** before COMMIT, writing the journal is refused */
   diskFull = false;
+  /** the journal can be neither read nor written */
+  unusable = false;
   /** newest last */
   readonly pairs: FakePair[] = [];
   #fd = 1000;
@@ -449,6 +452,7 @@ export class FakeHandover implements Handover {
     { owned }: { readonly owned: boolean },
   ): "owner" | "superseded" | "failed" {
     const { place } = this;
+    if (place.unusable) throw new EntryError("os", "cannot read the upgrade journal: EIO");
     const part = partOf(place.journal?.attempt, me);
     const { owns, journal } = settleAlone(place.journal, me, reason, 0, owned);
     place.journal = journal;

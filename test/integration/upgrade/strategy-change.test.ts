@@ -40,6 +40,33 @@ for (const [old, next] of [
     );
   });
 
+/** Two of it may run: what each says when it starts, with its arguments, and when it ends. */
+const shared = (number: number, strategy: string) => `services:
+  queue:
+    command:
+      - /bin/sh
+      - -c
+      - 'echo "has-${number} $*" >> {{dir}}/web.log; trap "echo left-${number} >> {{dir}}/web.log; exit 0" TERM QUIT; while :; do sleep 0.02; done'
+      - sh
+    upgrade: { strategy: ${strategy}, signal: QUIT, arguments: ["-u"] }
+upgrade: { probationSeconds: 0.5, bootSeconds: 10 }
+`;
+
+for (const [strategy, expected] of [
+  ["handover", ["has-1", "left-1", "has-2", "has-3", "left-2"]],
+  ["own", ["has-1", "left-1", "has-2", "has-3 -u", "left-2"]],
+] as const)
+  test(`what was restart, and is ${strategy} in both generations of the next upgrade, is that`, async () => {
+    await using stage = await Upgradable.start(shared(1, "restart"));
+    await stage.server.phase("Running");
+    assert.equal((await stage.upgrade(shared(2, strategy))).code, 0);
+    assert.equal((await stage.upgrade(shared(3, strategy), "--wait")).code, 0);
+    await eventually(() => stage.said().length >= 5, { what: "the end of generation 2" });
+    const said = stage.said().map((line) => line.trim());
+    // the old one that hands over by itself ends when it likes
+    assert.deepEqual(strategy === "own" ? said.sort() : said, strategy === "own" ? [...expected].sort() : expected);
+  });
+
 test("a service that takes over by itself is told so only when one of the old generation hands over", async () => {
   const withProxy = (number: number) =>
     `${queueAlone(number, "restart").replace(
