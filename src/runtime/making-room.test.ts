@@ -37,6 +37,26 @@ for (const action of ["startService", "stopService", "restartService"] as const)
     assert.equal(owner.server.run.replaced, true);
   });
 
+test("what made room starts again after a prestop that rolled the upgrade back, and was given up", async () => {
+  const { owner } = await makingRoom();
+  const { server } = owner;
+  await server.clock.advance(1_000);
+  const hook = new AbortController();
+  void server.run.control.prestop(hook.signal);
+  await server.clock.advance(4_000);
+  assert.equal(server.state("q"), "Ready");
+});
+
+test("what made room does not start again when a SIGTERM rolled the upgrade back", async () => {
+  const { owner } = await makingRoom();
+  const { server } = owner;
+  await server.clock.advance(1_000);
+  server.init.send("SIGTERM");
+  await server.clock.advance(4_000);
+  assert.ok(!server.init.alive().includes("q/0#2"));
+  assert.equal(server.init.find("q/0#2"), undefined);
+});
+
 test("what a new generation has been told is not changed until the upgrade is over, but a service that both have may be restarted", async () => {
   const owner = await FakeOwner.start({ services: [web, q] });
   const { control } = owner.server.run;

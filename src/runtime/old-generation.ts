@@ -52,6 +52,7 @@ const retirePollMs = 20;
 
 /** The init kills what is left of a rejected line after half a second; what cannot be killed is not waited for. */
 const emptiedMs = 2_000;
+const stopKnownMs = 100;
 
 /** From a candidate's word to the phase that serves it: an instant, when it comes at all. */
 const beginMs = 1_000;
@@ -343,7 +344,6 @@ export class OldGeneration {
     const { log } = this.#parts;
     let { kind } = end;
     if (kind === "undecided") {
-      this.#abandon(attempt);
       kind = this.#recover(attempt, end.reason) === "owner" ? "failed" : "superseded";
     }
     if (kind === "superseded" || kind === "drained") {
@@ -357,16 +357,17 @@ export class OldGeneration {
     return { event, cause: end.reason };
   }
 
-  /** Who owns by the journal. When that cannot be used, it is this generation if it has ended the other one: nobody else is left. */
+  /**
+   * Who owns by the journal. When that cannot be used, it is this generation if it can end the other one: of two that cannot decide one must
+   * go on. What the other one may have written in its last moment stands against that until somebody removes the journal.
+   */
   #recover(attempt: Attempt, reason: string): ReturnType<UpgradeParts["handover"]["recover"]> {
     const { upgrade, lineOf, log } = this.#parts;
     try {
       return upgrade.handover.recover(upgrade.me, reason, { owned: true });
     } catch (error) {
       if (lineOf(attempt.session.peer.attempt) === undefined) throw error;
-      log.error("the upgrade journal cannot be used: the new generation has been ended, this one goes on", {
-        err: error,
-      });
+      log.error("the upgrade journal cannot be used: the new generation is ended, this one goes on", { err: error });
       return "owner";
     }
   }
@@ -381,9 +382,8 @@ export class OldGeneration {
       this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
     } else this.#abandon(attempt);
     if (attempt.yielded) openEndpoints();
-    yielding.replaceOwn(stopping.aborted);
-    await this.#emptied(stopping);
-    yielding.takeBack(stopping.aborted);
+    const line = this.#parts.lineOf(attempt.session.peer.attempt);
+    await Promise.race([this.#startAgain(line === undefined ? [] : [line], stopping), aborted(stopping)]);
     if (!attempt.yielded) return;
     try {
       this.#owner?.reopen();
@@ -401,12 +401,17 @@ export class OldGeneration {
     else void then.then(() => this.#parts.init.abandon(line));
   }
 
-  /** What only one generation can have is free when nothing of the rejected one is left. In another container that cannot be seen. */
-  async #emptied(stopping: AbortSignal): Promise<void> {
+  /**
+   * What has made room: what only one generation can have is free when nothing of the rejected one is left, which in another container cannot
+   * be seen. Goes on when the phase is over: whether that is a stop, in which nothing starts any more, is known a moment later.
+   */
+  async #startAgain(lines: Iterable<number>, stopping: AbortSignal): Promise<void> {
     const { clock, yielding } = this.#parts;
-    if (!yielding.stopped) return;
+    if (!stopping.aborted) yielding.replaceOwn();
     const until = clock.now() + emptiedMs;
-    for (const { signal } of this.#rejected.values()) await clock.until(until, AbortSignal.any([signal, stopping]));
+    for (const line of yielding.stopped ? lines : []) await clock.until(until, this.#rejected.get(line)?.signal);
+    if (stopping.aborted) await clock.until(clock.now() + stopKnownMs);
+    yielding.takeBack();
   }
 
   #replaced(attempt: Attempt): Posted {
@@ -423,11 +428,8 @@ export class OldGeneration {
   async #afterRestart(superseded: PhaseEvent, owner: PhaseEvent, stopping: AbortSignal): Promise<Posted> {
     if (this.replacedBy !== undefined)
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
-    const { init, yielding } = this.#parts;
-    init.own();
-    yielding.replaceOwn(stopping.aborted);
-    await this.#emptied(stopping);
-    yielding.takeBack(stopping.aborted);
+    this.#parts.init.own();
+    await Promise.race([this.#startAgain(this.#rejected.keys(), stopping), aborted(stopping)]);
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }
 
@@ -468,6 +470,13 @@ export class OldGeneration {
       view(undefined);
     }
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 function count(number: number, what: string): string {

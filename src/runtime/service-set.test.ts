@@ -111,7 +111,7 @@ test("ServiceSet does not begin a oneshot that its successor runs instead, until
   old.set.yielding.holdBack();
   await clock.advance(60_000);
   assert.deepEqual(old.init.alive(), ["web/0#1"]);
-  old.set.yielding.takeBack(false);
+  old.set.yielding.takeBack();
   await clock.advance(1);
   assert.deepEqual(old.init.alive(), ["web/0#1", "migrate/0#2"]);
   old.init.end("migrate/0", { code: 0 });

@@ -164,7 +164,7 @@ export class ServiceSet {
     const byId = new Map(children.map((child) => [child.id, child]));
     for (const member of this.#members.values()) {
       member.held = held.includes(member.spec.name);
-      member.yielded = yielded[member.spec.name];
+      member.yielded = Object.hasOwn(yielded, member.spec.name) ? yielded[member.spec.name] : undefined;
       member.excused = member.yielded !== undefined;
       for (const instance of member.instances) {
         const record = records[instance.key];

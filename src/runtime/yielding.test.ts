@@ -65,7 +65,7 @@ test("Yielding starts again what it had stopped, and leaves everything else as i
   assert.deepEqual(services.states, before);
   await begin(services, clock);
   assert.deepEqual(services.init.alive(), ["job/0#1"]);
-  services.set.yielding.takeBack(false);
+  services.set.yielding.takeBack();
   await clock.advance(100);
   assert.deepEqual(services.states, before);
   assert.deepEqual(services.init.alive(), ["job/0#1", "queue/0#2"]);
@@ -73,15 +73,6 @@ test("Yielding starts again what it had stopped, and leaves everything else as i
   await clock.advance(10_000);
   assert.deepEqual(services.init.alive(), ["queue/0#2", "waiter/0#1", "flaky/0#2"]);
   assert.deepEqual(services.ends, []);
-});
-
-test("Yielding starts nothing again while the server is about to stop", async () => {
-  const clock = new ManualClock();
-  const services = await mixed(clock);
-  await begin(services, clock);
-  services.set.yielding.takeBack(true);
-  await clock.advance(100);
-  assert.deepEqual(services.init.alive(), ["job/0#1"]);
 });
 
 test("Yielding stops what the successor names, though it would keep it, for this attempt only", async () => {
@@ -98,7 +89,7 @@ test("Yielding stops what the successor names, though it would keep it, for this
   await clock.advance(100);
   assert.deepEqual(await first, []);
   assert.deepEqual([services.init.alive(), yielding.saved], [[], { web: "stop" }]);
-  yielding.takeBack(false);
+  yielding.takeBack();
   await clock.advance(100);
   assert.deepEqual(services.init.alive(), ["web/0#2"]);
   assert.deepEqual(await begun([]), []);
@@ -118,7 +109,7 @@ test("Yielding lets no excuse of an attempt before outlast the time of a boot", 
     const begun = yielding.begin(clock.now() + 10_000, "left", new AbortController().signal, stopFirst);
     await clock.advance(100);
     await begun;
-    yielding.takeBack(false);
+    yielding.takeBack();
     await clock.advance(100);
     assert.ok(excused(), "it starts again after a rollback");
   }
@@ -133,7 +124,7 @@ test("Yielding holds back a back-off that is over, and ends it with the attempt"
   services.init.end("job/0", { code: 0 });
   await clock.advance(20_000);
   assert.deepEqual(services.init.alive(), []);
-  services.set.yielding.takeBack(false);
+  services.set.yielding.takeBack();
   await clock.advance(1);
   assert.deepEqual(services.init.alive().sort(), ["flaky/0#2", "queue/0#2", "waiter/0#1"]);
 });
@@ -149,7 +140,7 @@ test("Yielding is taken back by the next supervisor, too", async () => {
   );
   await clock.advance(20_000);
   assert.deepEqual(second.init.alive(), ["job/0#1"]);
-  second.set.yielding.takeBack(false);
+  second.set.yielding.takeBack();
   await clock.advance(1);
   assert.deepEqual(second.init.alive().sort(), ["flaky/0#2", "job/0#1", "queue/0#2"]);
   assert.equal(second.states.done, "Stopped");
@@ -178,7 +169,7 @@ test("Yielding lets a process that its health ends meanwhile follow its own poli
   await begun;
   assert.deepEqual(services.states, { a: "Failed", b: "Backoff" });
   assert.deepEqual(services.ends, []);
-  services.set.yielding.takeBack(false);
+  services.set.yielding.takeBack();
   assert.equal(services.ends.length, 1);
   assert.match(services.ends[0] ?? "", /^a: /);
 });
@@ -197,7 +188,7 @@ test("Yielding replaces what ended because it was told to hand over, and nothing
   await begin(services, clock);
   await clock.advance(1_000);
   assert.deepEqual(services.init.alive(), []);
-  services.set.yielding.takeBack(false);
+  services.set.yielding.takeBack();
   await clock.advance(1);
   assert.deepEqual(services.init.alive(), ["proxy/0#2"]);
 });

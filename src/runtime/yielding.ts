@@ -141,30 +141,28 @@ export class Yielding {
    * The successor is no more, and what was told to hand over by itself is replaced: while that is done people may be refused, so it is not
    * excused.
    */
-  replaceOwn(stopping: boolean): void {
-    this.#back(stopping, ({ yielded }) => yielded === "signal");
+  replaceOwn(): void {
+    this.#back(({ yielded }) => yielded === "signal");
   }
 
   /**
    * Nothing is left of the successor: what was stopped in its favour starts again. Everything else goes on where it was: what waits, waits, a
    * back-off ends when it would have, and what has ended, has. The pod was ready, and stays so while the former starts: each is excused until
-   * it has been ready once, or failed, and all for the time that a boot may take at most. `stopping`: the server is about to stop, nothing
-   * starts any more.
+   * it has been ready once, or failed, and all for the time that a boot may take at most.
    */
-  takeBack(stopping: boolean): void {
-    this.replaceOwn(stopping);
+  takeBack(): void {
     const excuses = this.#active;
     this.#active = false;
     this.#told = false;
     this.#stopFirst = new Set();
     const any = this.#yielded.length > 0;
-    this.#back(stopping, () => true);
+    this.#back(() => true);
     if (any || excuses) void this.#mercyEnds();
   }
 
-  #back(stopping: boolean, which: (member: Member) => boolean): void {
+  #back(which: (member: Member) => boolean): void {
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;
-    const starts = starting() && !stopping;
+    const starts = starting();
     const back = this.#yielded.filter(which);
     for (const member of back) {
       const own = member.yielded === "signal";
@@ -173,6 +171,7 @@ export class Yielding {
       const yielded = new Set(member.instances.filter((instance) => instance.takeBack()));
       if (own || isReady(member) || yielded.size === 0) member.excused = false;
       if (own) member.contestedUntil = clock.now() + plan.upgrade.bootMs;
+      // not while the server stops
       if (!starts) continue;
       for (const [index, instance] of [...member.instances.entries()]) {
         const { state } = instance.fold;
@@ -204,6 +203,7 @@ export class Yielding {
 
   async #mercyEnds(): Promise<void> {
     const { clock, plan } = this.#parts;
+    this.#mercy.abort();
     this.#mercy = new AbortController();
     const { signal } = this.#mercy;
     await clock.until(clock.now() + plan.upgrade.bootMs, signal);
