@@ -20,7 +20,7 @@ import { ShellSession } from "./shell-session.js";
  *
  * Ports and the folder that the pages speak of are replaced by free ones.
  */
-const shownFolder = "/home/ann/shop";
+const shownFolder = /\/home\/ann\/shop(-upgrade)?\b/g;
 const shownPorts = /\b(8080|8081|9090|7000)\b/g;
 const env = { PATH: `${dirname(program)}:${process.env.PATH}`, HOME: "/nonexistent", LANG: "C.UTF-8", NO_COLOR: "1" };
 
