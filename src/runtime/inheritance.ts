@@ -64,7 +64,7 @@ function joinStrategies(member: Member, left: ServicesLeft, log: Pick<Log, "warn
   const { name, type, upgrade } = member.spec;
   const before = strategyLeft(left, name);
   if (type === "oneshot") return;
-  member.takesOver = upgrade.strategy === "own" && member.goesOn === true && (before ?? "own") === "own";
+  member.handsOver = upgrade.strategy === "own" && member.goesOn === true && (before ?? "own") === "own";
   if (before === undefined || before === upgrade.strategy) return;
   log.warn(
     `${name} has strategy ${upgrade.strategy}, and ${before} in the old generation: the old one is stopped before the new one starts`,

@@ -28,7 +28,7 @@ export interface Member {
   /** as a candidate: the old generation has it by another strategy, so that it must have ended there before it starts here */
   afterOld?: boolean;
   /** a process of the old generation hands over to it by itself: `own` in both */
-  takesOver?: boolean;
+  handsOver?: boolean;
   /** what comes before its first process */
   preflight?: "due" | Preflight | undefined;
 }

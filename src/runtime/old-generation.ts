@@ -6,6 +6,7 @@ import { type ServicesLeft, servicesBlob } from "../core/services-left.js";
 import type { GenerationView, UpgradeView } from "../core/snapshot.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeResult, UpgradeStep } from "../core/upgrade-outcome.js";
+import { aborted } from "./aborted.js";
 import type { Task } from "./driver.js";
 import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket, PeerFacts } from "./handover-ports.js";
 import type { Posted } from "./inbox.js";
@@ -470,13 +471,6 @@ export class OldGeneration {
       view(undefined);
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 function count(number: number, what: string): string {

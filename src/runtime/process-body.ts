@@ -1,5 +1,6 @@
 import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
 import { exitText } from "../core/service-state.js";
+import { aborted } from "./aborted.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
 import { heldName } from "./listener-set.js";
@@ -175,11 +176,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         const result = known === undefined ? await init.spawn(ownId, spawn) : undefined;
         if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit, world.openInInit).reason;
         else {
-          const gaveUp = new Promise<undefined>((resolve) => {
-            if (signal.aborted) resolve(undefined);
-            else signal.addEventListener("abort", () => resolve(undefined), { once: true });
-          });
-          failure = await Promise.race([ended, gaveUp]);
+          failure = await Promise.race([ended, aborted(signal).then(() => undefined)]);
           if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");
         }
       }

@@ -95,7 +95,7 @@ export class ServiceSet {
       excuseNobody: () => this.excuseNobody(),
     });
     for (const spec of parts.plan.services) {
-      const body = parts.body(spec, () => member.takesOver === true);
+      const body = parts.body(spec, () => member.handsOver === true);
       const log = parts.log.child({ service: spec.name });
       const make = (index: number) => {
         const { clock, prober, random, save, drains } = parts;
