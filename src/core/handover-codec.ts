@@ -170,8 +170,8 @@ function readSockets(fields: Fields): SocketColumns {
     family: column(fields, "family", count, asFamily),
     type: column(fields, "type", count, asSocketType),
     address: textColumn(fields, "address", count),
-    inode: column(fields, "inode", count, asWhole),
-    backlog: column(fields, "backlog", count, asWhole),
+    inode: numberColumn(fields, "inode", count),
+    backlog: numberColumn(fields, "backlog", count),
     reusePort: column(fields, "reusePort", count, asFlag),
     listening: column(fields, "listening", count, asFlag),
   };
@@ -196,6 +196,13 @@ function textColumn(fields: Fields, name: string, count: number): readonly strin
   const value = fields[name];
   if (!Array.isArray(value) || value.length !== count) return column(fields, name, count, asText);
   for (const each of value) if (typeof each !== "string" || each.length > maxHandoverText) asText(each);
+  return value;
+}
+
+function numberColumn(fields: Fields, name: string, count: number): readonly number[] {
+  const value = fields[name];
+  if (!Array.isArray(value) || value.length !== count) return column(fields, name, count, asWhole);
+  for (const each of value) if (!Number.isSafeInteger(each) || each <= 0) asWhole(each);
   return value;
 }
 

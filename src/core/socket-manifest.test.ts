@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ListenerAddress, ListenerSpec } from "./plan.js";
-import { crossedBy, matchSockets, type SocketFacts } from "./socket-manifest.js";
+import { crossed, matchSockets, type SocketFacts } from "./socket-manifest.js";
 
 function listener(name: string, address: ListenerAddress, change: Partial<ListenerSpec> = {}): ListenerSpec {
   const key = address.kind === "unix" ? address.path : `${address.host}:${address.port}`;
@@ -91,11 +91,11 @@ test("matchSockets says what an open socket keeps", () => {
   assert.deepEqual(kept, ['listener "a" stays without reusePort: an open socket cannot change it']);
 });
 
-test("crossedBy finds the socket that keeps a wider or narrower address from being bound, and only what is certain", () => {
+test("crossed finds the socket that keeps a wider or narrower address from being bound, and only what is certain", () => {
   const only6: ListenerAddress = { kind: "tcp", host: "[::]", port: 80, ipv6Only: true };
   const udp: ListenerAddress = { kind: "udp", host: "0.0.0.0", port: 80, ipv6Only: false };
   const shared = { reusePort: true };
-  const crossed = (spec: ListenerSpec, offered: SocketFacts) => crossedBy(spec, [offered], addressesOf) !== undefined;
+  const isCrossed = (spec: ListenerSpec, offered: SocketFacts) => crossed([spec], [offered], addressesOf).length > 0;
   const cases: readonly (readonly [ListenerSpec, SocketFacts, boolean])[] = [
     [listener("wide", tcp("0.0.0.0", 80)), socket("http", "127.0.0.1:80"), true],
     [listener("narrow", tcp("127.0.0.1", 80)), socket("http", "0.0.0.0:80"), true],
@@ -115,5 +115,5 @@ test("crossedBy finds the socket that keeps a wider or narrower address from bei
     [listener("wide", tcp("0.0.0.0", 80), shared), socket("http", "127.0.0.1:80"), true],
   ];
   for (const [spec, offered, expected] of cases)
-    assert.equal(crossed(spec, offered), expected, `${spec.name} beside ${offered.address}`);
+    assert.equal(isCrossed(spec, offered), expected, `${spec.name} beside ${offered.address}`);
 });

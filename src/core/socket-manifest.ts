@@ -25,6 +25,7 @@ export interface Matched<S extends SocketFacts> {
  * Which of the offered sockets the successor's listeners are. What counts is the address; among several at one address (reusePort) the
  * name. A listener with port 0 is the offered one of its name; one whose host is a name is known by how it was written. A path that is written
  * in another way (/var/run is /run) is looked at only when nothing has been found by what is written: that costs a look at the disk.
+ * Time grows with the number of both, not with its square: clients wait in the meantime.
  */
 export function matchSockets<S extends SocketFacts>(
   specs: readonly ListenerSpec[],
@@ -33,68 +34,116 @@ export function matchSockets<S extends SocketFacts>(
   addressesOf: (address: ListenerAddress) => readonly string[],
   realPathOf: (path: string) => string,
 ): Matched<S> {
-  const left = new Set(offered);
   const taken = new Map<string, S>();
-  const candidates = (spec: ListenerSpec): S[] => {
-    const places = addressesOf(spec.address);
-    const isThere = ({ address, key }: S) => (places.length === 0 ? key === spec.key : places.includes(address));
-    return [...left].filter((socket) => socketTypeOf(spec.address) === socket.type && isThere(socket));
-  };
-  const take = (spec: ListenerSpec, socket: S | undefined): void => {
-    if (socket === undefined) return;
-    left.delete(socket);
+  const kept: string[] = [];
+  // by place in the offer: a Set of a thousand objects costs more than all the rest
+  const used = new Uint8Array(offered.length);
+  const take = (spec: ListenerSpec, place: number | undefined): void => {
+    const socket = place === undefined || used[place] === 1 ? undefined : offered[place];
+    if (place === undefined || socket === undefined) return;
+    used[place] = 1;
     taken.set(spec.name, socket);
+    if (socket.family !== "unix" && socket.reusePort !== spec.reusePort)
+      kept.push(
+        `listener "${spec.name}" stays ${socket.reusePort ? "with" : "without"} reusePort: an open socket cannot change it`,
+      );
+  };
+  let names: ReadonlyMap<string, number> | undefined;
+  const placeOf = (name: string, guess: number): number | undefined => {
+    if (offered[guess]?.name === name) return guess;
+    names ??= new Map(offered.map((socket, place) => [socket.name, place]));
+    return names.get(name);
   };
   // names first: of two sockets at one address each finds its own
-  for (const spec of specs) {
-    const named = [...left].find(({ name }) => name === spec.name);
-    const anyPort = spec.address.kind !== "unix" && spec.address.port === 0;
-    if (named !== undefined && (candidates(spec).includes(named) || (anyPort && sameHost(spec, named, addressesOf))))
-      take(spec, named);
+  for (let i = 0; i < specs.length; i++) {
+    const spec = specs[i] as ListenerSpec;
+    const place = placeOf(spec.name, i);
+    if (place !== undefined && isSame(spec, offered[place] as S, addressesOf)) take(spec, place);
   }
-  for (const spec of specs) if (!taken.has(spec.name)) take(spec, candidates(spec)[0]);
-  for (const spec of specs) {
-    const { address } = spec;
-    if (taken.has(spec.name) || address.kind !== "unix") continue;
-    const real = realPathOf(address.path);
-    const isLike = ({ family, type }: S) => family === "unix" && type === address.type;
-    take(
-      spec,
-      [...left].find((socket) => isLike(socket) && realPathOf(socket.address) === real),
-    );
+  if (taken.size < specs.length) {
+    const isLeft = (place: number) => used[place] === 0;
+    const left = [...offered.keys()].filter(isLeft);
+    const missing = specs.filter(({ name }) => !taken.has(name));
+    const groups = (which: (socket: S) => string) => groupBy(left, (place) => which(offered[place] as S));
+    const byAddress = groups(({ type, address }) => `${type} ${address}`);
+    const byKey = groups(({ type, key }) => `${type} ${key}`);
+    for (const spec of missing) {
+      const type = socketTypeOf(spec.address);
+      const addresses = addressesOf(spec.address);
+      const found =
+        addresses.length === 0
+          ? byKey.get(`${type} ${spec.key}`)
+          : addresses.flatMap((address) => byAddress.get(`${type} ${address}`) ?? []);
+      take(spec, found?.find(isLeft));
+    }
+    const byPath = groups(({ family, type, address }) => (family === "unix" ? `${type} ${realPathOf(address)}` : ""));
+    for (const spec of missing) {
+      const { address, name } = spec;
+      if (address.kind !== "unix" || taken.has(name)) continue;
+      take(spec, byPath.get(`${address.type} ${realPathOf(address.path)}`)?.find(isLeft));
+    }
   }
-  const kept = specs.flatMap((spec) => {
-    const socket = taken.get(spec.name);
-    if (socket === undefined || socket.family === "unix" || socket.reusePort === spec.reusePort) return [];
-    return [
-      `listener "${spec.name}" stays ${socket.reusePort ? "with" : "without"} reusePort: an open socket cannot change it`,
-    ];
-  });
-  return { taken, unclaimed: [...left], kept };
+  return { taken, unclaimed: offered.filter((_, place) => used[place] === 0), kept };
+}
+
+/** Whether the socket of the listener's name is at its address. */
+function isSame(
+  { key, address }: ListenerSpec,
+  socket: SocketFacts,
+  addressesOf: (address: ListenerAddress) => readonly string[],
+): boolean {
+  if (socketTypeOf(address) !== socket.type) return false;
+  if (address.kind === "unix") return address.path === socket.address;
+  const port = address.port === 0 ? Number(place(socket.address).port) : address.port;
+  // nearly always, and it saves a closer look at each
+  if (`${address.host}:${port}` === socket.address) return true;
+  const places = addressesOf({ ...address, port });
+  return places.length === 0 ? key === socket.key : places.includes(socket.address);
+}
+
+function groupBy<T>(all: readonly T[], key: (each: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const each of all) {
+    const name = key(each);
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [each]);
+    else group.push(each);
+  }
+  return groups;
 }
 
 /**
- * A listener to be bound that an offered socket keeps from it, as long as the old generation has that: one of the two is at all addresses
+ * Listeners to be bound that an offered socket keeps from it, as long as the old generation has that: one of the two is at all addresses
  * of the machine, the other at some of them. Only what is certain.
  */
-export function crossedBy<S extends SocketFacts>(
-  { address, reusePort }: ListenerSpec,
+export function crossed<S extends SocketFacts>(
+  specs: readonly ListenerSpec[],
   offered: readonly S[],
   addressesOf: (address: ListenerAddress) => readonly string[],
-): S | undefined {
-  if (address.kind === "unix" || address.port === 0) return undefined;
-  const wanted = addressesOf(address).map(place);
-  const both = !address.ipv6Only;
-  return offered.find((socket) => {
-    if (socket.family === "unix" || socket.type !== socketTypeOf(address)) return false;
-    if (reusePort && socket.reusePort) return false;
-    const has = place(socket.address);
-    return wanted.some(({ host, port }) => {
-      if (port !== has.port || host === has.host) return false;
-      if (host.includes(":") === has.host.includes(":")) return isAny(host) || isAny(has.host);
-      // of an old one it is not known whether it is at the addresses of both families
-      return host === "::" && both;
-    });
+): { readonly spec: ListenerSpec; readonly by: S }[] {
+  if (specs.length === 0) return [];
+  const internet = offered.filter(({ family }) => family !== "unix");
+  const byPort = groupBy(internet, ({ type, address }) => `${type} ${place(address).port}`);
+  return specs.flatMap((spec) => {
+    const { address } = spec;
+    if (address.kind === "unix" || address.port === 0) return [];
+    const wanted = addressesOf(address).map((each) => place(each).host);
+    const near = byPort.get(`${socketTypeOf(address)} ${address.port}`) ?? [];
+    const by = near.find((socket) => excludes(spec, wanted, socket));
+    return by === undefined ? [] : [{ spec, by }];
+  });
+}
+
+/** Whether a socket at this port keeps the listener's hosts from being bound. */
+function excludes({ address, reusePort }: ListenerSpec, hosts: readonly string[], socket: SocketFacts): boolean {
+  if (reusePort && socket.reusePort) return false;
+  const both = address.kind !== "unix" && !address.ipv6Only;
+  const has = place(socket.address).host;
+  return hosts.some((host) => {
+    if (host === has) return false;
+    if (host.includes(":") === has.includes(":")) return isAny(host) || isAny(has);
+    // of an old one it is not known whether it is at the addresses of both families
+    return host === "::" && both;
   });
 }
 
@@ -110,14 +159,4 @@ function isAny(host: string): boolean {
 function socketTypeOf(address: ListenerAddress): SocketFacts["type"] {
   if (address.kind === "unix") return address.type;
   return address.kind === "tcp" ? "stream" : "dgram";
-}
-
-function sameHost(
-  { address }: ListenerSpec,
-  socket: SocketFacts,
-  addressesOf: (address: ListenerAddress) => readonly string[],
-): boolean {
-  if (address.kind === "unix" || socketTypeOf(address) !== socket.type) return false;
-  const port = Number(socket.address.slice(socket.address.lastIndexOf(":") + 1));
-  return addressesOf({ ...address, port }).includes(socket.address);
 }

@@ -3,7 +3,7 @@ import type { DrainReport } from "../core/handover-frame.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import { readServicesLeft } from "../core/services-left.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
-import { crossedBy, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
+import { crossed, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
@@ -88,7 +88,7 @@ export class NewGeneration {
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
     for (const text of kept) log.warn(text);
-    this.#crossed = bound.flatMap((spec) => crossing(spec, crossedBy(spec, session.sockets, addressesOf)));
+    this.#crossed = crossed(bound, session.sockets, addressesOf).flatMap(({ spec, by }) => crossing(spec, by));
     const names = new Set([...taken.values()].map(({ name }) => name));
     const claimed = await session.claim(
       names,
@@ -257,8 +257,8 @@ export function completed({ attempt = "", me }: UpgradeParts, at: number, tookMs
   return { attempt, result: "completed", reason: "", cause: "none", at, seconds, generation, warnings: [] };
 }
 
-function crossing({ name, address }: ListenerSpec, socket: SocketFacts | undefined): Problem[] {
-  if (address.kind === "unix" || socket === undefined) return [];
+function crossing({ name, address }: ListenerSpec, socket: SocketFacts): Problem[] {
+  if (address.kind === "unix") return [];
   const host = /^[^[].*:/.test(address.host) ? `[${address.host}]` : address.host;
   const message = `cannot bind listener "${name}" to ${host}:${address.port}: listener "${socket.name}" of the running generation has ${socket.address}, and an upgrade cannot widen or narrow an address; use another port, or start the pod anew`;
   return [{ message }];

@@ -11,18 +11,28 @@ const words = process.argv.slice(2);
 const rounds = Number(words[words.indexOf("--rounds") + 1] || 0) || (words.includes("--quick") ? 5 : 25);
 mkdirSync(join(root, "build"), { recursive: true });
 const folder = mkdtempSync(join(root, "build/bench-handover-"));
-const peer = join(folder, "peer.mjs");
-buildSync({
-  absWorkingDir: root,
-  entryPoints: ["test/integration/handover/peer.ts"],
-  outfile: peer,
-  bundle: true,
-  packages: "external",
-  platform: "node",
-  target: "node20",
-  format: "esm",
-  define: { "process.env.PINGORA_ENTRY_BUNDLED": '"test"' },
-});
+// as the product is: one script, loaded with V8's code cache
+const bundled = (entry, outfile) =>
+  buildSync({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outfile: join(folder, outfile),
+    bundle: true,
+    packages: "external",
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    define: {
+      "process.env.PINGORA_ENTRY_BUNDLED": '"test"',
+      "import.meta.dirname": "__dirname",
+      "import.meta.url": "__filename",
+    },
+  });
+bundled("test/integration/handover/peer.ts", "main.cjs");
+bundled("src/boot.ts", "peer.cjs");
+const peer = join(folder, "peer.cjs");
 const bindListen = compiled("test/bench/bind-listen.c");
 
 function said(child, step) {
@@ -32,26 +42,33 @@ function said(child, step) {
   });
 }
 
-async function handover(listeners) {
+/** `learns`: whose end writes the code cache, on top of what it found */
+async function handover(listeners, learns) {
   const directory = mkdtempSync(join(tmpdir(), "bench-handover-"));
-  const start = (options) => fork(peer, [JSON.stringify({ directory, ...options })], { cwd: resolve(root) });
-  const old = start({ role: "old", name: "old", listeners });
+  const start = (role, options) =>
+    fork(peer, [JSON.stringify({ directory, wants: join(directory, "wants.json"), role, name: role, ...options })], {
+      cwd: resolve(root),
+      env: { ...process.env, ...(role === learns ? { PINGORA_ENTRY_WRITE_CODE_CACHE: "1" } : {}) },
+    });
+  const old = start("old", { listeners });
   const children = [old];
   try {
     await said(old, "owner");
     const claimed = said(old, "claimed");
-    const candidate = start({ role: "new", name: "new", quiet: true });
+    const candidate = start("new");
     children.push(candidate);
     const owner = said(candidate, "owner");
     owner.catch(() => {});
-    const { ms } = await claimed;
+    const { ms, report } = await claimed;
+    if (report.taken !== listeners) throw new Error(`${report.taken} of ${listeners} were taken`);
     await owner;
     return ms;
   } finally {
     for (const child of children) {
       child.removeAllListeners("exit");
       const gone = new Promise((done) => child.once("exit", done));
-      child.kill("SIGKILL");
+      if (learns === undefined) child.kill("SIGKILL");
+      else child.disconnect();
       await gone;
     }
     rmSync(directory, { recursive: true, force: true });
@@ -61,6 +78,7 @@ async function handover(listeners) {
 const rows = [["listeners", "OFFER to CLAIM, ms", "bind and listen in C, ms", "ratio of the medians", "of the least"]];
 const found = [];
 try {
+  for (const side of ["new", "old"]) await handover(1, side);
   for (const listeners of [1, 64, 1000, 5000]) {
     const [ours, c] = [[], []];
     for (let round = 0; round < rounds; round++) {

@@ -5,13 +5,16 @@
  *   out       { at: "asked" } ... each step that was reached, then { end: ... }
  *   in        "go": on to the next step, when the step is in `hold`
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { systemClock } from "../../../src/adapters/clock/clock.js";
 import { openHandover } from "../../../src/adapters/handover/handover.js";
 import { native } from "../../../src/adapters/native/addon.js";
+import { addressesOf } from "../../../src/adapters/sockets/addresses-of.js";
 import type { VersionRange } from "../../../src/core/handover-frame.js";
 import type { HandoverTimes } from "../../../src/core/handover-times.js";
-import type { Handover, OldSession, Owner, OwnSocket } from "../../../src/runtime/handover-ports.js";
+import type { ListenerSpec } from "../../../src/core/plan.js";
+import { matchSockets } from "../../../src/core/socket-manifest.js";
+import type { Handover, InheritedSocket, OldSession, Owner, OwnSocket } from "../../../src/runtime/handover-ports.js";
 
 export interface PeerOptions {
   /** clog: has descriptors in flight that nobody takes */
@@ -32,8 +35,8 @@ export interface PeerOptions {
   readonly serve?: boolean;
   /** NEW gives up at this step */
   readonly abortAt?: string;
-  /** for measuring: nothing is told between OFFER and CLAIM */
-  readonly quiet?: boolean;
+  /** a file of ListenerSpec[]: OLD writes it, NEW finds those among what is offered, and tells nothing between OFFER and CLAIM */
+  readonly wants?: string;
 }
 
 export interface PeerMessage {
@@ -80,6 +83,18 @@ async function reach(step: string, fields: Record<string, unknown> = {}): Promis
 }
 
 function listeners(count: number): OwnSocket[] {
+  const sockets = bound(count);
+  if (options.wants !== undefined) writeFileSync(options.wants, JSON.stringify(sockets.map(specOf)));
+  return sockets;
+}
+
+function specOf({ name, key, backlog, reusePort, address }: OwnSocket): ListenerSpec {
+  const [host = "", port] = address.split(":");
+  const at = { kind: "tcp", host, port: Number(port), ipv6Only: false } as const;
+  return { name, key, backlog, reusePort, passAs: "systemd", envName: "", address: at };
+}
+
+function bound(count: number): OwnSocket[] {
   return Array.from({ length: count }, (_, i) => {
     const fd = addon.socket(addon.constants.AF_INET, addon.constants.SOCK_STREAM);
     addon.bindInet(fd, "127.0.0.1", 0, 0);
@@ -150,13 +165,14 @@ async function drain(session: OldSession, owner: Owner, sockets: OwnSocket[]): P
 }
 
 async function take(): Promise<void> {
+  const wants =
+    options.wants === undefined ? undefined : (JSON.parse(readFileSync(options.wants, "utf8")) as ListenerSpec[]);
   const dialled = await handover.dialOwner({ me, attempt: options.attempt ?? "attempt" });
   if (dialled.kind !== "session") return tell(dialled.kind, { dialled });
   const { session } = dialled;
   void session.ended.then((end) => tell("ended", { end, owner: handover.journal()?.owner.nonce }));
-  if (!options.quiet) await reach("offered", { count: session.sockets.length });
-  const leave = new Set(options.leave ?? []);
-  const kept = session.sockets.filter(({ name }) => !leave.has(name));
+  if (wants === undefined) await reach("offered", { count: session.sockets.length });
+  const kept = wants === undefined ? notLeft(session.sockets) : matched(wants, session.sockets);
   const claimed = await session.claim(new Set(kept.map(({ name }) => name)), ["wanted"]);
   if (!claimed.ok) return;
   await reach("preparing", { blobs: claimed.value.map(({ text }) => text.length) });
@@ -177,6 +193,15 @@ async function take(): Promise<void> {
   }
   session.onProgress((report, drained) => tell(drained ? "drained" : "progress", { report }));
   await own(kept, lockFd);
+}
+
+function notLeft(sockets: readonly InheritedSocket[]): InheritedSocket[] {
+  const leave = new Set(options.leave ?? []);
+  return sockets.filter(({ name }) => !leave.has(name));
+}
+
+function matched(wants: readonly ListenerSpec[], sockets: readonly InheritedSocket[]): InheritedSocket[] {
+  return [...matchSockets(wants, sockets, addressesOf, (path) => path).taken.values()];
 }
 
 function clog(): void {
