@@ -33,6 +33,8 @@ export interface OldParts {
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
   readonly post: (cause: string) => void;
   readonly whyStopping: () => UpgradeEnd;
+  /** a stop has been asked for that nothing takes back: nothing is started any more */
+  readonly stopsForGood: () => boolean;
   /** stops, and begins again, to accept on the endpoints */
   readonly pauseEndpoints: () => void;
   readonly openEndpoints: () => void;
@@ -53,7 +55,6 @@ const retirePollMs = 20;
 
 /** The init kills what is left of a rejected line after half a second; what cannot be killed is not waited for. */
 const emptiedMs = 2_000;
-const stopKnownMs = 100;
 
 /** From a candidate's word to the phase that serves it: an instant, when it comes at all. */
 const beginMs = 1_000;
@@ -384,7 +385,7 @@ export class OldGeneration {
     } else this.#abandon(attempt);
     if (attempt.yielded) openEndpoints();
     const line = this.#parts.lineOf(attempt.session.peer.attempt);
-    await Promise.race([this.#startAgain(line === undefined ? [] : [line], stopping), aborted(stopping)]);
+    await Promise.race([this.#startAgain(line === undefined ? [] : [line]), aborted(stopping)]);
     if (!attempt.yielded) return;
     try {
       this.#owner?.reopen();
@@ -404,15 +405,14 @@ export class OldGeneration {
 
   /**
    * What has made room: what only one generation can have is free when nothing of the rejected one is left, which in another container cannot
-   * be seen. Goes on when the phase is over: whether that is a stop, in which nothing starts any more, is known a moment later.
+   * be seen. Goes on when the phase is over: a hook may have ended it, and until the signal comes all services are there.
    */
-  async #startAgain(lines: Iterable<number>, stopping: AbortSignal): Promise<void> {
-    const { clock, yielding } = this.#parts;
-    if (!stopping.aborted) yielding.replaceOwn();
+  async #startAgain(lines: Iterable<number>): Promise<void> {
+    const { clock, yielding, stopsForGood } = this.#parts;
+    if (!stopsForGood()) yielding.replaceOwn();
     const until = clock.now() + emptiedMs;
     for (const line of yielding.stopped ? lines : []) await clock.until(until, this.#rejected.get(line)?.signal);
-    if (stopping.aborted) await clock.until(clock.now() + stopKnownMs);
-    yielding.takeBack();
+    yielding.takeBack(!stopsForGood());
   }
 
   #replaced(attempt: Attempt): Posted {
@@ -430,7 +430,7 @@ export class OldGeneration {
     if (this.replacedBy !== undefined)
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
     this.#parts.init.own();
-    await Promise.race([this.#startAgain(this.#rejected.keys(), stopping), aborted(stopping)]);
+    await Promise.race([this.#startAgain(this.#rejected.keys()), aborted(stopping)]);
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type StopRecord, stopEvent } from "./stop-request.js";
+import { isForGood, type StopRecord, stopEvent } from "./stop-request.js";
 
 const record: StopRecord = {
   requestedAt: 1,
@@ -18,4 +18,11 @@ test("stopEvent is Terminate for a stop that was asked for, and nothing for a ge
   assert.equal(stopEvent("GracefulUpgradeCloseTimeout", replaced), undefined);
   assert.equal(stopEvent("GracefulUpgradeCloseTimeout", { ...replaced, signalled: true }), "Terminate");
   assert.equal(stopEvent("GracefulUpgradeCloseTimeout", { ...replaced, hurried: true }), "FastShutdown");
+});
+
+test("isForGood is false for a hook alone, which may be taken back, and true for a signal and a failure", () => {
+  assert.equal(isForGood(undefined), false);
+  assert.equal(isForGood(record), false);
+  assert.equal(isForGood({ ...record, signalled: true }), true);
+  assert.equal(isForGood({ ...record, requested: false }), true);
 });

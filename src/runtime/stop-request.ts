@@ -42,6 +42,11 @@ export function stopEvent(phase: Phase, record: StopRecord): PhaseEvent | undefi
   return record.own !== undefined || record.fatal !== undefined ? "ServiceFatal" : "ServicesEnded";
 }
 
+/** Nothing takes it back any more; a hook that no signal follows is taken back. */
+export function isForGood(record: StopRecord | undefined): boolean {
+  return record !== undefined && (record.signalled || !record.requested);
+}
+
 /** What a stop of this generation is for an upgrade that it ends. Undefined: it stops, and nobody has written down why. */
 export function stopEnd(record: StopRecord | undefined): UpgradeEnd {
   if (record === undefined) return { reason: "the generation is stopping", cause: "stopped" };

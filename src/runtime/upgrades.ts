@@ -15,7 +15,7 @@ import type { BoundListener, ExitStatus, Init } from "./ports.js";
 import type { ServerParts } from "./server-parts.js";
 import type { ServiceSet } from "./service-set.js";
 import type { StatusStore } from "./status-store.js";
-import { type StopRecord, stopEnd } from "./stop-request.js";
+import { isForGood, type StopRecord, stopEnd } from "./stop-request.js";
 import { UpgradeOrders } from "./upgrade-orders.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 
@@ -107,6 +107,7 @@ export class Upgrades {
         else inbox.post("GracefulUpgrade", cause);
       },
       whyStopping,
+      stopsForGood: () => isForGood(parts.stop()),
       pauseEndpoints: () => endpoints.pause(),
       openEndpoints: () => {
         endpoints.open();

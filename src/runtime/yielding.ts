@@ -148,21 +148,21 @@ export class Yielding {
   /**
    * Nothing is left of the successor: what was stopped in its favour starts again. Everything else goes on where it was: what waits, waits, a
    * back-off ends when it would have, and what has ended, has. The pod was ready, and stays so while the former starts: each is excused until
-   * it has been ready once, or failed, and all for the time that a boot may take at most.
+   * it has been ready once, or failed, and all for the time that a boot may take at most. `starts`: false in a stop, where nothing is begun.
    */
-  takeBack(): void {
+  takeBack(starts = true): void {
     const excuses = this.#active;
     this.#active = false;
     this.#told = false;
     this.#stopFirst = new Set();
     const any = this.#yielded.length > 0;
-    this.#back(() => true);
+    this.#back(() => true, starts);
     if (any || excuses) void this.#mercyEnds();
   }
 
-  #back(which: (member: Member) => boolean): void {
+  #back(which: (member: Member) => boolean, mayStart = true): void {
     const { clock, plan, starting, startWhatCan, changed } = this.#parts;
-    const starts = starting();
+    const starts = mayStart && starting();
     const back = this.#yielded.filter(which);
     for (const member of back) {
       const own = member.yielded === "signal";
