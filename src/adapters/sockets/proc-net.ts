@@ -10,22 +10,36 @@ function lines(file: string): string[][] {
   }
 }
 
+/** The sockets of one family and kind in this network namespace that listen (tcp) or are bound (udp), by port. */
+export type NetTable = ReadonlyMap<number, readonly { readonly address: string; readonly inode: string }[]>;
+
+/** From /proc/net. */
+export function netTable(kind: "tcp" | "udp", family: 4 | 6): NetTable {
+  const table = new Map<number, { readonly address: string; readonly inode: string }[]>();
+  for (const [, local = "", , state, , , , , , inode = "0"] of lines(`/proc/net/${kind}${family === 4 ? "" : "6"}`)) {
+    if ((kind === "tcp" && state !== "0A") || inode === "0") continue;
+    const [address = "", hexPort = ""] = local.split(":");
+    const port = Number.parseInt(hexPort, 16);
+    table.set(port, [...(table.get(port) ?? []), { address, inode }]);
+  }
+  return table;
+}
+
 /**
  * Inodes of the sockets of this network namespace that listen (tcp) or are bound (udp) at a port and stand in the way of `host`: at the same
- * address, or one of the two at a wildcard. Those of the same family when there are any; of both when `host` is undefined. From /proc/net.
+ * address, or one of the two at a wildcard. Those of the same family when there are any; of both when `host` is undefined.
  */
 export function inodesInTheWay(
   kind: "tcp" | "udp",
   port: number,
   host: { readonly family: 4 | 6; readonly host: string } | undefined,
+  tableOf: typeof netTable = netTable,
 ): Set<string> {
   const bytes = host === undefined ? undefined : host.family === 4 ? bytesOfIpv4(host.host) : bytesOfIpv6(host.host);
   const find = (family: 4 | 6): string[] =>
-    lines(`/proc/net/${kind}${family === 4 ? "" : "6"}`).flatMap(([, local = "", , state, , , , , , inode = "0"]) => {
-      const [address = "", hexPort = ""] = local.split(":");
-      if (Number.parseInt(hexPort, 16) !== port || (kind === "tcp" && state !== "0A") || inode === "0") return [];
-      return bytes === undefined || overlap(bytes, bytesOfHex(address)) ? [inode] : [];
-    });
+    (tableOf(kind, family).get(port) ?? []).flatMap(({ address, inode }) =>
+      bytes === undefined || overlap(bytes, bytesOfHex(address)) ? [inode] : [],
+    );
   if (host === undefined) return new Set([...find(4), ...find(6)]);
   const same = find(host.family);
   return new Set(same.length > 0 ? same : find(host.family === 4 ? 6 : 4));

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { chmodSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
@@ -45,6 +46,7 @@ async function bind(
   { retry, log }: { readonly retry: BindRetrySpec; readonly log: Log },
   tell: (problem: string) => void = () => {},
 ): Promise<BoundListener> {
+  let holder: string | undefined;
   for (let attempt = 1; ; attempt++) {
     try {
       const fd = await open(spec);
@@ -54,9 +56,10 @@ async function bind(
       if (error instanceof EntryError) throw error;
       if (errnoOf(error) !== "EADDRINUSE") throw refusal(spec, error);
       const last = attempt >= retry.attempts;
-      const holder = last || attempt === 1 ? holderOf(spec.address) : undefined;
+      const first = holder === undefined;
+      if (first || last) holder = holderOf(spec.address);
       if (last || signal.aborted) throw inUse(spec, attempt, holder, error);
-      if (holder) {
+      if (first) {
         const problem = `${addressText(spec.address)} is in use by ${holder} (EADDRINUSE)`;
         const { attempts, intervalMs } = retry;
         log.warn(`listener "${spec.name}": ${problem}; tried every ${intervalMs / 1000} s, ${attempts} times at most`, {
@@ -66,8 +69,10 @@ async function bind(
         tell(problem);
       }
     }
+    // as many wait as there are addresses in use
+    setMaxListeners(0, signal);
     await delay(retry.intervalMs, undefined, { signal }).catch(() => {
-      throw inUse(spec, attempt, holderOf(spec.address), undefined);
+      throw inUse(spec, attempt, holder, undefined);
     });
   }
 }

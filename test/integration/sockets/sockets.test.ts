@@ -271,6 +271,21 @@ test("bind rejects at once when it is aborted while it waits", async () => {
   await assert.rejects(waiting, /in use by pingora-entry itself, it must be free \(EADDRINUSE\)$/);
 });
 
+test("bind of many addresses in use names who has each, and warns of nothing else", async () => {
+  const held = await Promise.all(Array.from({ length: 50 }, () => bind(tcp("127.0.0.1"))));
+  const strange: Error[] = [];
+  const hear = (warning: Error) => void strange.push(warning);
+  process.on("warning", hear);
+  cleanups.push(() => process.off("warning", hear));
+  const stop = new AbortController();
+  const patient = createSockets({ retry: { attempts: 30, intervalMs: 600_000 }, log });
+  const waiting = held.map(({ port = 0 }) => patient.bind(specOf(tcp("127.0.0.1", port)), stop.signal));
+  setImmediate(() => stop.abort());
+  for (const result of await Promise.allSettled(waiting))
+    assert.match(result.status === "rejected" ? String(result.reason) : "bound", /in use by pingora-entry itself/);
+  assert.deepEqual(strange, []);
+});
+
 test("close leaves path and duplicates alone when another still holds the socket", async () => {
   const address = unix();
   const bound = await bind(address);
