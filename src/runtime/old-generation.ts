@@ -12,6 +12,7 @@ import type { HandoverStep, OldEnd, OldSession, Owner, OwnSocket, PeerFacts } fr
 import type { Posted } from "./inbox.js";
 import type { LentSockets } from "./lent-sockets.js";
 import type { BoundListener, Clock, Init, Log } from "./ports.js";
+import { RejectedLines } from "./rejected-lines.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 import type { Yielding } from "./yielding.js";
 
@@ -52,9 +53,6 @@ const completed: UpgradeEnd = { reason: "", cause: "none" };
 /** A service that goes on accepting does not keep who ordered the upgrade waiting for ever. */
 const retireMs = 10_000;
 const retirePollMs = 20;
-
-/** The init kills what is left of a rejected line after half a second; what cannot be killed is not waited for. */
-const emptiedMs = 2_000;
 
 /** From a candidate's word to the phase that serves it: an instant, when it comes at all. */
 const beginMs = 1_000;
@@ -97,8 +95,7 @@ export class OldGeneration {
   #room = new AbortController();
   /** names of the sockets that the successor did not want */
   readonly unclaimed = new Set<string>();
-  /** lines of our init that have lost, and have not ended: told when they have */
-  readonly #rejected = new Map<number, AbortController>();
+  readonly #rejected: RejectedLines;
   /** settles when the end of the upgrade has been told */
   retired: Promise<void> | undefined;
   /** the successor owns: this generation ends */
@@ -109,6 +106,7 @@ export class OldGeneration {
   constructor(parts: OldParts) {
     this.#parts = parts;
     this.#owner = parts.upgrade.owner;
+    this.#rejected = new RejectedLines(parts.init, parts.clock);
     parts.upgrade.candidates((session) => this.#candidate(session));
   }
 
@@ -217,16 +215,12 @@ export class OldGeneration {
 
   /** A line of our init that a supervisor before this one has left: what it may have lent it is back. */
   abandon(line: number): void {
-    this.#rejected.set(line, new AbortController());
-    this.#parts.init.abandon(line);
+    this.#rejected.add(line);
   }
 
   /** @returns whether nobody has any more what had been lent to it */
   lineEnded(line: number): boolean {
-    const ended = this.#rejected.get(line);
-    ended?.abort();
-    this.#rejected.delete(line);
-    return ended !== undefined && this.#attempt?.lost !== false;
+    return this.#rejected.ended(line) && this.#attempt?.lost !== false;
   }
 
   async #retire(accepting: () => boolean): Promise<void> {
@@ -364,11 +358,11 @@ export class OldGeneration {
    * go on. What the other one may have written in its last moment stands against that until somebody removes the journal.
    */
   #recover(attempt: Attempt, reason: string): ReturnType<UpgradeParts["handover"]["recover"]> {
-    const { upgrade, lineOf, log } = this.#parts;
+    const { upgrade, log } = this.#parts;
     try {
       return upgrade.handover.recover(upgrade.me, reason, { owned: true });
     } catch (error) {
-      if (lineOf(attempt.session.peer.attempt) === undefined) throw error;
+      if (this.#lineOf(attempt) === undefined) throw error;
       log.error("the upgrade journal cannot be used: the new generation is ended, this one goes on", { err: error });
       return "owner";
     }
@@ -380,12 +374,12 @@ export class OldGeneration {
     init.own();
     lent.takeBack();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
-    if (leaves && !yielding.madeRoom) {
-      this.#abandon(attempt, clock.until(clock.now() + plan.drainMs, this.#room.signal));
-    } else this.#abandon(attempt);
+    const mayDrain = leaves && !yielding.madeRoom;
+    const line = this.#lineOf(attempt);
+    if (line !== undefined)
+      this.#rejected.add(line, mayDrain ? clock.until(clock.now() + plan.drainMs, this.#room.signal) : undefined);
     if (attempt.yielded) openEndpoints();
-    const line = this.#parts.lineOf(attempt.session.peer.attempt);
-    await Promise.race([this.#startAgain(line === undefined ? [] : [line]), aborted(stopping)]);
+    await Promise.race([this.#startAgain(), aborted(stopping)]);
     if (!attempt.yielded) return;
     try {
       this.#owner?.reopen();
@@ -394,24 +388,19 @@ export class OldGeneration {
     }
   }
 
-  /** A successor under our own init: whatever is left of it `then` goes. */
-  #abandon(attempt: Attempt, then?: Promise<void>): void {
-    const line = this.#parts.lineOf(attempt.session.peer.attempt);
-    if (line === undefined) return;
-    this.#rejected.set(line, new AbortController());
-    if (then === undefined) this.#parts.init.abandon(line);
-    else void then.then(() => this.#parts.init.abandon(line));
+  /** Of a successor under our own init. */
+  #lineOf({ session }: Attempt): number | undefined {
+    return this.#parts.lineOf(session.peer.attempt);
   }
 
   /**
    * What has made room: what only one generation can have is free when nothing of the rejected one is left, which in another container cannot
    * be seen. Goes on when the phase is over: a hook may have ended it, and until the signal comes all services are there.
    */
-  async #startAgain(lines: Iterable<number>): Promise<void> {
-    const { clock, yielding, stopsForGood } = this.#parts;
+  async #startAgain(): Promise<void> {
+    const { yielding, stopsForGood } = this.#parts;
     if (!stopsForGood()) yielding.replaceOwn();
-    const until = clock.now() + emptiedMs;
-    for (const line of yielding.stopped ? lines : []) await clock.until(until, this.#rejected.get(line)?.signal);
+    if (yielding.stopped) await this.#rejected.gone();
     yielding.takeBack(!stopsForGood());
   }
 
@@ -419,7 +408,7 @@ export class OldGeneration {
     const { peer } = attempt.session;
     const { generation, release, build, pid } = peer;
     this.replacedBy = { generation, release, build, pid };
-    this.#replacedHere = this.#parts.lineOf(peer.attempt) !== undefined;
+    this.#replacedHere = this.#lineOf(attempt) !== undefined;
     if (!attempt.decided)
       this.#enter(attempt, "FINALIZE", `generation ${generation} serves; this one ends its services`);
     return { event: "ProbationPassed", cause: `replaced by generation ${generation}` };
@@ -430,7 +419,7 @@ export class OldGeneration {
     if (this.replacedBy !== undefined)
       return { event: superseded, cause: `replaced by generation ${this.replacedBy.generation}` };
     this.#parts.init.own();
-    await Promise.race([this.#startAgain(this.#rejected.keys()), aborted(stopping)]);
+    await Promise.race([this.#startAgain(), aborted(stopping)]);
     return { event: owner, cause: "the supervisor was restarted during the upgrade" };
   }
 
