@@ -11,6 +11,23 @@ export function serviceChanges(before: Snapshot | undefined, after: Snapshot): s
   });
 }
 
+/** Steps of an upgrade, and how it ended: "upgrade READY (generation 2)", "upgrade rolled back: NEW: not ready within 60 s". */
+export function upgradeChanges(before: Snapshot | undefined, { upgrade, lastUpgrade }: Snapshot): string[] {
+  const changes: string[] = [];
+  const was = before?.upgrade;
+  if (upgrade !== undefined && (was?.step !== upgrade.step || was.attempt !== upgrade.attempt))
+    changes.push(`upgrade ${upgrade.step} (generation ${upgrade.peer.generation})`);
+  if (before !== undefined && lastUpgrade !== undefined && lastUpgrade.at !== before.lastUpgrade?.at) {
+    const { result, reason, generation } = lastUpgrade;
+    changes.push(
+      result === "completed"
+        ? `upgrade completed: generation ${generation} serves`
+        : `upgrade ${result.replace("-", " ")}: ${reason}`,
+    );
+  }
+  return changes;
+}
+
 /** "phase Running -> GracefulTerminate (Terminate)" */
 export function transitionText({ from, to, event }: Transition): string {
   return `phase ${from} -> ${to} (${event})`;

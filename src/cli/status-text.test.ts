@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { InstanceView, ServiceView, Snapshot } from "../core/snapshot.js";
-import { serviceChanges, transitionText } from "./status-changes.js";
+import { serviceChanges, transitionText, upgradeChanges } from "./status-changes.js";
 import { statusLines } from "./status-text.js";
 
 const now = 1_700_000_000_000;
@@ -158,6 +158,21 @@ test("statusLines never writes beyond the terminal, and cuts nothing where there
     );
   }
   assert.ok(statusLines(snapshot({ services }), plain).some((line) => line.includes(reason)));
+});
+
+test("upgradeChanges tells each step of an upgrade once, and how it ended", () => {
+  const peer = { generation: 2, release: "", build: "b", pid: 9 };
+  const ended = { attempt: "a", at: now, seconds: 2, generation: 2, warnings: [] };
+  const step = (name: string) => ({ attempt: "a", role: "old" as const, step: name, since: 1, peer });
+  const [none, offer] = [snapshot({}), snapshot({ upgrade: step("OFFER") })];
+  assert.deepEqual(upgradeChanges(none, offer), ["upgrade OFFER (generation 2)"]);
+  assert.deepEqual(upgradeChanges(offer, offer), []);
+  assert.deepEqual(upgradeChanges(offer, snapshot({ upgrade: step("CLAIM") })), ["upgrade CLAIM (generation 2)"]);
+  const lost = snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready", cause: "unready" } });
+  assert.deepEqual(upgradeChanges(offer, lost), ["upgrade rolled back: not ready"]);
+  assert.deepEqual(upgradeChanges(undefined, lost), []);
+  const won = snapshot({ lastUpgrade: { ...ended, result: "completed", reason: "", cause: "none" } });
+  assert.deepEqual(upgradeChanges(offer, won), [`upgrade completed: generation ${ended.generation} serves`]);
 });
 
 test("serviceChanges tells what is new since the last snapshot", () => {

@@ -2,7 +2,7 @@ import type { ControlClient, StatusEvent } from "../adapters/control-client/cont
 import { EntryError } from "../core/entry-error.js";
 import type { Snapshot } from "../core/snapshot.js";
 import type { Io } from "./command.js";
-import { serviceChanges, transitionText } from "./status-changes.js";
+import { serviceChanges, transitionText, upgradeChanges } from "./status-changes.js";
 import { statusLines } from "./status-text.js";
 
 /** A supervisor that died is back within this time; services, phase and deadlines have gone on meanwhile. */
@@ -14,7 +14,7 @@ interface View {
   close(): void;
 }
 
-/** Shows every change until the instance ends, or the user has seen enough: both exit 0. */
+/** Shows every change until the instance ends, or the user has seen enough: both exit 0. An upgrade is not its end: the next generation is shown. */
 export async function watchStatus(client: ControlClient, json: boolean, io: Io): Promise<number> {
   const view = json ? jsonView(io) : io.colour ? screenView(io) : lineView(io);
   let last: Snapshot | undefined;
@@ -30,15 +30,24 @@ export async function watchStatus(client: ControlClient, json: boolean, io: Io):
         if (io.signal.aborted) return 0;
         // nobody there from the beginning, or no more
         if (!(error instanceof EntryError && error.reason === "unavailable") || last === undefined) throw error;
-        if (performance.now() - lostAt > reconnectMs) throw error;
+        const waited = performance.now() - lostAt > reconnectMs;
+        // the next generation has another control socket
+        if (waited && isReplaced(last)) return 0;
+        if (waited) throw error;
       }
-      if (io.signal.aborted || last?.phase === "Terminated" || last?.phase === "ShutdownRuntimes") return 0;
+      const ended = last?.phase === "Terminated" || last?.phase === "ShutdownRuntimes";
+      if (io.signal.aborted || (ended && !isReplaced(last))) return 0;
       if (Number.isNaN(lostAt)) lostAt = performance.now();
       await new Promise((resolve) => setTimeout(resolve, retryMs));
     }
   } finally {
     view.close();
   }
+}
+
+function isReplaced(snapshot: Snapshot | undefined): boolean {
+  const { generation = 0, lastUpgrade } = snapshot ?? {};
+  return lastUpgrade?.result === "completed" && lastUpgrade.generation > generation;
 }
 
 function jsonView(io: Io): View {
@@ -57,9 +66,12 @@ function lineView(io: Io): View {
     show(event) {
       if (event.kind === "transition") say(transitionText(event.transition));
       else {
-        if (before === undefined) say(`phase ${event.snapshot.phase}`);
-        for (const change of serviceChanges(before, event.snapshot)) say(change);
-        before = event.snapshot;
+        const { snapshot } = event;
+        const known = before?.generation === snapshot.generation ? before : undefined;
+        if (before !== undefined && known === undefined) say(`generation ${snapshot.generation} serves`);
+        if (known === undefined) say(`phase ${snapshot.phase}`);
+        for (const change of [...upgradeChanges(known, snapshot), ...serviceChanges(known, snapshot)]) say(change);
+        before = snapshot;
       }
     },
     close() {},

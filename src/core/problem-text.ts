@@ -28,6 +28,11 @@ export function problemText(program: string, error: Pick<EntryError, "message" |
   return head + body.join("") + more;
 }
 
+/** All of an error in one line, as the reason of something else. */
+export function reasonText({ message, problems = [] }: Error & Partial<Pick<EntryError, "problems">>): string {
+  return problems.length === 0 ? message : `${message}: ${problems.map(problemSentence).join("; ")}`;
+}
+
 /** One problem without its place: `path: message; hint`. */
 export function problemSentence(problem: Problem): string {
   const path = problem.path === undefined || problem.path === "" ? "" : `${problem.path}: `;

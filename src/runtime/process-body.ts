@@ -1,4 +1,5 @@
 import type { ProcessSpec, ServiceSpec } from "../core/plan.js";
+import { reasonText } from "../core/problem-text.js";
 import { exitText } from "../core/service-state.js";
 import { aborted } from "./aborted.js";
 import type { Body, BodyEvent, StartResult } from "./body.js";
@@ -121,7 +122,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
           wired.fds.map(({ target }) => target),
         );
       } catch (error) {
-        return { ok: false, reason: (error as Error).message, code: 126, permanent: true };
+        return { ok: false, reason: reasonText(error as Error), code: 126, permanent: true };
       }
       const env = [
         ...Object.entries({ ...baseEnv, ...passed.env }).map(([name, value]) => `${name}=${value}`),

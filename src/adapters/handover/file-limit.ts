@@ -13,11 +13,11 @@ export function makeRoomEarly(): void {
 }
 
 /**
- * Makes sure that this process may open so many more files, raising its limit where that is allowed.
+ * Makes sure that this process may have so many sockets, of which `arrived` are open already, raising its limit where that is allowed.
  * @returns why not
  */
-export function makeRoomForFiles(count: number): string | undefined {
-  const needed = readdirSync("/proc/self/fd").length + count + spare;
+export function makeRoomForFiles(count: number, arrived: number): string | undefined {
+  const needed = readdirSync("/proc/self/fd").length - arrived + count + spare;
   const limit = native().makeRoomForFiles(needed);
   if (limit >= needed) return undefined;
   return `${count} sockets do not fit: this process may open ${limit} files (RLIMIT_NOFILE), ${needed} are needed`;

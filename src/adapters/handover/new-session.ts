@@ -261,7 +261,7 @@ export class CandidateSession implements NewSession {
   }
 
   #admit(): NewInput {
-    const problem = makeRoomForFiles(this.#promised);
+    const problem = makeRoomForFiles(this.#promised, this.#engine.wire.arrived);
     if (problem === undefined) return "fits";
     this.#engine.blame(problem, "sockets");
     return "refused";

@@ -72,6 +72,11 @@ export class Wire {
     return this.#queue.length;
   }
 
+  /** descriptors that came with frames which have not been told yet */
+  get arrived(): number {
+    return this.#waiting.length;
+  }
+
   /** Sends now, or as soon as there is room. @throws HandoverFrameError: too long. Error EBADF: a descriptor is none */
   send(frame: HandoverFrame, fds: readonly number[] = []): void {
     this.sendEncoded(encodeHandoverFrame(frame), fds);

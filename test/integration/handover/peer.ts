@@ -137,7 +137,9 @@ async function lease(session: OldSession, owner: Owner | undefined, sockets: Own
     text: "é".repeat(1000 * i),
   }));
   const from = performance.now();
-  const claimed = await session.offer(blobs);
+  const offered = session.offer(blobs);
+  if (options.wants === undefined) tell("sent");
+  const claimed = await offered;
   if (!claimed.ok) return;
   await reach("claimed", { report: claimed.value, ms: performance.now() - from });
   if (!(await session.ready()).ok) return;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, afterEach, test } from "node:test";
 import { endOf, isHeld, journalOf, oldAndNew, Peer, quick, removeProgram, sweep } from "./stage.js";
 
@@ -41,4 +42,17 @@ test("what NEW does not claim is reported to OLD and closed", async () => {
   assert.deepEqual((await old.at("claimed")).report, { taken: 3, unknown: ["l1", "l4"], missing: ["wanted"] });
   const [before, now] = [await candidate.at("offered"), await candidate.at("preparing")];
   assert.equal(Number(before.fds) - Number(now.fds), 2);
+});
+
+test("sockets that arrive with the word that they are lent are not counted twice against the limit of files", async () => {
+  const { old, new: candidate } = await oldAndNew({ old: { listeners: 200, hold: ["asked"] }, new: {} });
+  await old.at("asked");
+  const { pid } = candidate.process;
+  execFileSync("prlimit", [`--pid=${pid}`, "--nofile=400:400"]);
+  // so that it reads both at once
+  await candidate.kill("SIGSTOP");
+  old.go();
+  await old.at("sent");
+  await candidate.kill("SIGCONT");
+  assert.equal((await candidate.at("offered", "ended")).at, "offered");
 });
