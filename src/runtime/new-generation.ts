@@ -1,5 +1,6 @@
 import { EntryError, type Problem } from "../core/entry-error.js";
 import type { DrainReport } from "../core/handover-frame.js";
+import type { Phase } from "../core/phase.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import { readServicesLeft } from "../core/services-left.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
@@ -49,6 +50,9 @@ export interface NewParts {
   readonly settled: (outcome: UpgradeOutcome) => void;
 }
 
+/** In which one on probation serves. */
+const serving: readonly Phase[] = ["BootstrapComplete", "Running"];
+
 /** It gives up so much before the old generation does, which could not say what was missing. */
 const soonerMs = 1_000;
 
@@ -57,6 +61,8 @@ export class NewGeneration {
   readonly #parts: NewParts;
   readonly #old: GenerationView;
   readonly #began: number;
+  /** of the same container as the old generation: both are asked to stop by one hook, and one signal */
+  readonly #together: boolean;
   #sockets: number | undefined;
   /** what cannot be bound as long as the old generation has its sockets */
   #crossed: readonly Problem[] = [];
@@ -70,6 +76,7 @@ export class NewGeneration {
     const { generation, release, build, pid } = parts.session.peer;
     this.#old = { generation, release, build, pid };
     this.#began = parts.clock.now();
+    this.#together = !parts.init.primary;
     parts.services.beCandidate();
     parts.session.onProgress((report, over, told) => {
       if (over) parts.log.info(`upgrade: DRAINED: ${drainText(report)}`, { step: "DRAINED", side: "new", ...report });
@@ -198,15 +205,17 @@ export class NewGeneration {
     const { session, watch, failed, log, whyStopping } = this.#parts;
     this.#enter("PROBATION", "both generations serve");
     const unwatch = watch((now) => {
-      if (now.phase !== "Running" && now.phase !== "BootstrapComplete") {
+      // its lame duck serves, and the old one, which ends with it, may leave
+      const asked = this.#together && now.phase === "GracefulTerminate";
+      if (!serving.includes(now.phase) && !asked) {
         // at once: until it is over the old one may leave, and then nobody is left
         unwatch();
         this.#giveUp(whyStopping());
         return;
       }
       // what an operator has stopped says nothing against it
-      const asked = { ...now, services: now.services.filter(({ held }) => !held) };
-      const worst = readiness(asked).checks.find(({ ok }) => !ok);
+      const counted = { ...now, services: now.services.filter(({ held }) => !held) };
+      const worst = readiness(counted).checks.find(({ ok }) => !ok);
       if (now.phase !== "Running" || worst === undefined) return;
       unwatch();
       this.#giveUp({ reason: `not ready any more: ${worst.name}: ${worst.reason}`, cause: "unready" });

@@ -369,12 +369,12 @@ export class OldGeneration {
   }
 
   async #takeBack(attempt: Attempt, { leaves }: OldEnd, stopping: AbortSignal): Promise<void> {
-    const { init, lent, yielding, openEndpoints, log, clock, plan } = this.#parts;
+    const { init, lent, yielding, stopsForGood, openEndpoints, log, clock, plan } = this.#parts;
     attempt.lost = true;
     init.own();
     lent.takeBack();
     // what it has accepted it may answer, unless something of ours waits for its end; one that falls silent is killed
-    const mayDrain = leaves && !yielding.madeRoom;
+    const mayDrain = leaves && (!yielding.madeRoom || stopsForGood());
     const line = this.#lineOf(attempt);
     if (line !== undefined)
       this.#rejected.add(line, mayDrain ? clock.until(clock.now() + plan.drainMs, this.#room.signal) : undefined);

@@ -173,6 +173,22 @@ test("an order that waits ends when nobody listens to it any more", async () => 
   assert.deepEqual(ended(order), ["busy", "busy"]);
 });
 
+test("an order that waits ends when the server begins to stop, and not by a hook alone, which may be given up", async () => {
+  const owner = await FakeOwner.start();
+  const { server } = owner;
+  server.init.behaviour = () => "ignore";
+  await owner.order();
+  const waits = await owner.order({ wait: true });
+  const hook = new AbortController();
+  void server.run.control.prestop(hook.signal);
+  await settle();
+  assert.deepEqual(ended(waits), [undefined, undefined]);
+  server.init.send("SIGTERM");
+  await settle();
+  assert.deepEqual(ended(waits), ["busy", "busy"]);
+  assert.equal(waits.outcome?.reason, "the server is being stopped: preStop");
+});
+
 test("an order that waits for another one goes on when that one ends with nothing changed", async () => {
   const owner = await FakeOwner.start();
   const first = await owner.order();

@@ -23,6 +23,9 @@ export interface ShutdownParts {
   readonly changed: () => void;
 }
 
+/** All required services have been ready, and this generation accepts: there is something to serve on with. */
+const serving: readonly Phase[] = ["Running", "GracefulUpgradeTransferringFds", "GracefulUpgradeCloseTimeout"];
+
 type Facts = Omit<StopRecord, "requestedAt" | "requestedWall" | "hurried" | "lameDuckFrom" | "busy">;
 
 /** The end of a server: who asked for it, until when which service may take, and what became of them. */
@@ -63,7 +66,7 @@ export class Shutdown {
   /** The first cause counts; the time of all deadlines is now. */
   begin(facts: Facts): StopRecord {
     const { server, services, store } = this.#parts;
-    const lameDuck = facts.requested && store().snapshot.phase === "Running";
+    const lameDuck = facts.requested && serving.includes(store().snapshot.phase);
     const requestedAt = server.clock.now();
     return this.request.begin({
       ...facts,

@@ -5,7 +5,7 @@ import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress, UpgradeStep } from 
 import type { OldGeneration } from "./old-generation.js";
 import type { Clock, ExitStatus, Init, Log } from "./ports.js";
 import { Scope } from "./scope.js";
-import type { StopRecord } from "./stop-request.js";
+import { isForGood, type StopRecord } from "./stop-request.js";
 import type { UpgradeParts } from "./upgrade-parts.js";
 
 export interface OrderParts {
@@ -17,7 +17,7 @@ export interface OrderParts {
   readonly log: Log;
   readonly init: Init;
   /** the stop of this server, once there is one */
-  readonly stop: () => Pick<StopRecord, "signalled" | "cause"> | undefined;
+  readonly stop: () => StopRecord | undefined;
   /** why none can begin now; undefined: one can */
   readonly busy: () => { readonly reason: string } | undefined;
   /** resolves at the next change of the server, or when the signal aborts */
@@ -105,9 +105,11 @@ export class UpgradeOrders {
       const attempt = upgrade.attemptId();
       const say = (step: UpgradeStep, text: string) => report({ attempt, step, at: clock.wall(), text });
       for (let why = this.#busy(); why !== undefined; why = this.#busy()) {
-        if (!order.wait || signal.aborted) {
+        const stop = this.#parts.stop();
+        const stops = stop && isForGood(stop) ? `the server is being stopped: ${stop.cause}` : undefined;
+        if (!order.wait || signal.aborted || stops !== undefined) {
           upgrade.refused();
-          return this.#busyEnd(attempt, why);
+          return this.#busyEnd(attempt, stops ?? why);
         }
         // this generation will never be free: who still waits asks again, where its successor answers
         if (old.replacedBy !== undefined) return this.#replacedEnd(attempt, old.replacedBy);

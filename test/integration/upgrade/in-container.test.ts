@@ -405,29 +405,6 @@ test("SIGTERM in the middle of an upgrade stops both generations within the grac
 /** So long that it is not over by itself. */
 const watched = generation(1).replace("probationSeconds: 0.5", "probationSeconds: 20");
 
-test("a new generation that alone is told to stop leaves the old one serving, and the command says so", async () => {
-  await using stage = await Upgradable.start(watched);
-  await stage.server.phase("Running");
-  const upgrade = stage.upgrade(generation(2), "--json");
-  await stage.step("new", "PROBATION");
-  // on a connection of its own, which the new generation accepts
-  const prestop = stage.cli("prestop");
-  const { code, out } = await upgrade;
-  assert.equal(code, 1, out);
-  const outcome = JSON.parse(out.trim().split("\n").at(-1) ?? "");
-  assert.deepEqual(
-    [outcome.result, outcome.reason, outcome.cause, outcome.stopping],
-    ["rolled-back", "NEW: preStop", "stopped", undefined],
-  );
-  await prestop;
-  assert.equal((await stage.server.phase("Running")).generation, 1);
-  // until it is gone it answers what it has accepted
-  await eventually(() => childrenOf(stage.server.initPid()).length === 2, {
-    what: "nothing left of the new generation",
-  });
-  assert.equal(await ask(stage.port), 1);
-});
-
 test("a service is not restarted by request while its generation is on probation, which is not ended by that", async () => {
   await using stage = await Upgradable.start(generation(1).replace("probationSeconds: 0.5", "probationSeconds: 2"));
   await stage.server.phase("Running");
