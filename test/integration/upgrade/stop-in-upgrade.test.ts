@@ -69,7 +69,7 @@ test("a preStop hook in the probation is the new generation's lame duck, and the
   await upgrade;
 });
 
-test("SIGTERM in the probation leaves what only the new generation has the time of its stop", async () => {
+test("SIGTERM in the probation is a lame duck, and leaves what only the new generation has the time of its stop", async () => {
   await using stage = await Upgradable.start(generation(1, { q: true }));
   const { server } = stage;
   await server.phase("Running");
@@ -77,7 +77,11 @@ test("SIGTERM in the probation leaves what only the new generation has the time 
   await eventually(() => server.stderr.split("q/0 Starting -> Ready").length === 3, {
     what: "q of the new generation",
   });
+  const seen = load(stage.port);
+  const from = performance.now();
   server.signal("SIGTERM");
+  await eventually(() => performance.now() - from > lameDuckMs - 300, { what: "nearly the end of the lame duck" });
+  assert.deepEqual([...(await seen()).failed], []);
   assert.equal((await server.exited).code, 0, server.stderr);
   assert.ok(existsSync(join(server.dir, "clean-2")), server.stderr);
   await upgrade;
