@@ -8,7 +8,7 @@ import { openHandover } from "../adapters/handover/handover.js";
 import { inheritFromPingora, pingoraHandover } from "../adapters/handover-pingora/handover-pingora.js";
 import { channelVariable, connectInit, startSpawner } from "../adapters/init/connect.js";
 import { exactEnvironment } from "../adapters/init/exact-environment.js";
-import { hardLimit, openFiles } from "../adapters/init/hard-limits.js";
+import { hardLimit, mostFiles, openFiles } from "../adapters/init/hard-limits.js";
 import { boundedWriter } from "../adapters/log/bounded-writer.js";
 import { createLog } from "../adapters/log/create-log.js";
 import { EventTally } from "../adapters/metrics/event-tally.js";
@@ -185,7 +185,7 @@ async function putTogether(
             listeners,
             handsOver,
             hardLimit,
-            openInInit: () => openFiles(init.pid),
+            filesOfInit: () => ({ open: openFiles(init.pid), most: mostFiles(init.pid) }),
             pass,
             drainSignal: (each, bound) => drainWay(each, bound)?.signal,
             accepting: (id, pid, bound) => acceptingProcesses(id, bound, { main: pid, init: init.pid }).length > 0,

@@ -28,20 +28,29 @@ export async function openListeners(
   // the first that cannot be had decides: nobody is to wait for the others' further tries
   const decided = new AbortController();
   const either = AbortSignal.any([signal, decided.signal]);
-  // one after the other, for the channel takes no more than a thousand at once
-  let held: Promise<unknown> = Promise.resolve();
+  // one after the other, for the channel takes no more than a thousand at once; what refuses one would refuse those behind it
+  let held: Promise<void> = Promise.resolve();
   const hold = (name: string, fd: number): Promise<void> => {
-    const turn = held.then(() => init.hold(heldName(name), fd));
-    held = turn.catch(() => {});
-    return turn;
+    held = held.then(() => init.hold(heldName(name), fd));
+    return held;
   };
   const bind = (spec: ListenerSpec) => sockets.bind(spec, either, (problem) => watch.waits(spec.name, problem));
+  const closeAgain = (name: string, listener: BoundListener): void => {
+    // what was inherited is the other generation's, path and all
+    if (!inherited.has(name)) sockets.remove(listener);
+    sockets.close(listener);
+  };
   const open = async (spec: ListenerSpec): Promise<BoundListener> => {
     const fd = init.recovered.held.get(heldName(spec.name));
     if (fd !== undefined) return sockets.adopt(spec, fd);
     const taken = inherited.get(spec.name);
     const bound = taken === undefined ? await bind(spec) : sockets.adopt(spec, taken);
-    await hold(spec.name, bound.fd);
+    try {
+      await hold(spec.name, bound.fd);
+    } catch (error) {
+      closeAgain(spec.name, bound);
+      throw error;
+    }
     return bound;
   };
   const results = await Promise.allSettled(
@@ -72,11 +81,9 @@ export async function openListeners(
   }
   for (const [name, listener] of bound) {
     init.release(heldName(name));
-    // what was inherited is the other generation's, path and all
-    if (!inherited.has(name)) sockets.remove(listener);
-    sockets.close(listener);
+    closeAgain(name, listener);
   }
-  const problems = refused.flatMap((error) => {
+  const problems = [...new Set(refused)].flatMap((error) => {
     if (!(error instanceof EntryError)) throw error;
     return error.problems.length > 0 ? error.problems : [{ message: error.message }];
   });

@@ -152,7 +152,7 @@ export class NewGeneration {
       const promoted = await session.ready(services.stopFirst);
       if (!promoted.ok) return failure(promoted.end);
       const { lockFd, how } = promoted.value;
-      await init.hold(lockName, lockFd);
+      await this.#holdLock(lockFd);
       const opened = await upgrade.handover.openOwner({
         me: upgrade.me,
         lockFd,
@@ -176,6 +176,15 @@ export class NewGeneration {
       return { event: "ServicesReady", cause: `took over from generation ${this.#old.generation}` };
     } finally {
       signal.removeEventListener("abort", stopped);
+    }
+  }
+
+  async #holdLock(lockFd: number): Promise<void> {
+    try {
+      await this.#parts.init.hold(lockName, lockFd);
+    } catch (error) {
+      this.#giveUp({ reason: problemsOf(error), cause: "other" });
+      throw error;
     }
   }
 

@@ -95,6 +95,8 @@ export type InitEvent =
   | { readonly kind: "reaped"; readonly total: number }
   /** to the primary: another line is over, its processes are gone and what it held is closed */
   | { readonly kind: "ended"; readonly line: number; readonly status: ExitStatus }
+  /** the init has not obeyed, and nobody waits for an answer to that; `verb` as PROTOCOL.md has it, "?" when it could not be read */
+  | { readonly kind: "refused"; readonly verb: string; readonly reason: string }
   /** the channel is gone: the init is dead (library use) or this supervisor was replaced */
   | { readonly kind: "closed" };
 

@@ -6,7 +6,7 @@ import type { Body, BodyEvent, StartResult } from "./body.js";
 import type { ExitRouter } from "./exit-router.js";
 import { heldName } from "./listener-set.js";
 import type { BoundListener, ExitStatus, Init, ServiceWires, SpawnSpec, WireSpec, Wiring } from "./ports.js";
-import { spawnFailure } from "./spawn-failure.js";
+import { type FilesOfInit, spawnFailure } from "./spawn-failure.js";
 
 /** What a service's listeners add to its command: fds, variables, filled placeholders. */
 export interface PassedListeners {
@@ -36,8 +36,8 @@ export interface ProcessWorld {
   readonly handsOver: () => boolean;
   /** what a process of this container may raise a limit to; undefined: as high as it likes, or not known */
   readonly hardLimit?: (resource: string) => number | undefined;
-  /** how many files the init has open; undefined: not to be seen */
-  readonly openInInit?: () => number | undefined;
+  /** how many files the init has open and may open; undefined: not to be seen */
+  readonly filesOfInit?: () => FilesOfInit;
   readonly pass: (
     argv: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -157,7 +157,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       wired.started(result.ok ? result.pid : undefined);
       if (result.ok) return result;
       exits.cancel(id);
-      return { ok: false, ...spawnFailure(result, spawn, world.hardLimit, world.openInInit) };
+      return { ok: false, ...spawnFailure(result, spawn, world.hardLimit, world.filesOfInit) };
     },
     resume(id, _pid, receive) {
       expectExit(id, receive);
@@ -175,7 +175,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
         );
         const spawn = stopSpawn(companion(command));
         const result = known === undefined ? await init.spawn(ownId, spawn) : undefined;
-        if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit, world.openInInit).reason;
+        if (result?.ok === false) failure = spawnFailure(result, spawn, world.hardLimit, world.filesOfInit).reason;
         else {
           failure = await Promise.race([ended, aborted(signal).then(() => undefined)]);
           if (signal.aborted) await init.signal(ownId, "SIGKILL", "tree");

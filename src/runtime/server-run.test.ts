@@ -4,7 +4,7 @@ import { FakeInit } from "../../test/fakes/fake-init.js";
 import { FakeServer, planOf, serviceSpec, silentLog, successor } from "../../test/fakes/fake-server.js";
 import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
 import { EntryError } from "../core/entry-error.js";
-import type { Plan } from "../core/plan.js";
+import type { ListenerSpec, Plan } from "../core/plan.js";
 import { openListeners } from "./listener-set.js";
 import type { Sockets } from "./ports.js";
 
@@ -557,16 +557,19 @@ test("ServerRun starts what waits for started or healthy as soon as that is so",
   assert.equal(server.state("d"), "Ready");
 });
 
-test("openListeners does not wait for the tries of one listener when another cannot be had", async () => {
-  const address = { kind: "tcp", host: "127.0.0.1", port: 1, ipv6Only: false } as const;
-  const common = { address, key: "k", backlog: 1, reusePort: false, passAs: "systemd", envName: "" } as const;
-  const sockets: Sockets = {
-    bind: ({ name }, signal) =>
-      new Promise((_, reject) => {
-        const refuse = () => reject(new EntryError("os", `cannot bind ${name}`));
-        if (name === "denied") refuse();
-        else signal.addEventListener("abort", refuse);
-      }),
+const tcpSpec = (name: string): ListenerSpec => ({
+  name,
+  address: { kind: "tcp", host: "127.0.0.1", port: 1, ipv6Only: false },
+  key: "k",
+  backlog: 1,
+  reusePort: false,
+  passAs: "systemd",
+  envName: "",
+});
+
+function fakeSockets(some: Partial<Sockets>): Sockets {
+  return {
+    bind: (spec) => Promise.resolve({ spec, fd: 7 }),
     adopt: (spec, fd) => ({ spec, fd }),
     asIs: (spec, fd) => ({ spec, fd }),
     bindPrivate: (listener) => listener,
@@ -576,14 +579,54 @@ test("openListeners does not wait for the tries of one listener when another can
     setMode() {},
     remove() {},
     close() {},
+    ...some,
   };
-  const specs = ["retried", "denied"].map((name) => ({ ...common, name }));
+}
+
+test("openListeners does not wait for the tries of one listener when another cannot be had", async () => {
+  const sockets = fakeSockets({
+    bind: ({ name }, signal) =>
+      new Promise((_, reject) => {
+        const refuse = () => reject(new EntryError("os", `cannot bind ${name}`));
+        if (name === "denied") refuse();
+        else signal.addEventListener("abort", refuse);
+      }),
+  });
+  const specs = ["retried", "denied"].map(tcpSpec);
   const parts = { init: new FakeInit(new ManualClock()), sockets, log: silentLog };
   await assert.rejects(
     openListeners(specs, parts, new AbortController().signal),
     (error: EntryError) =>
       error.problems.map(({ message }) => message).join() === "cannot bind retried,cannot bind denied",
   );
+});
+
+test("openListeners asks the init for no more when it has no room, says so once, and closes all", async () => {
+  const closed: string[] = [];
+  const removed: string[] = [];
+  const sockets = fakeSockets({
+    close: ({ spec }) => closed.push(spec.name),
+    remove: ({ spec }) => removed.push(spec.name),
+  });
+  const init = new FakeInit(new ManualClock());
+  const asked: string[] = [];
+  init.hold = async (name) => {
+    asked.push(name);
+    if (name === "listener:b") throw new EntryError("os", "the init has no room");
+  };
+  await assert.rejects(
+    openListeners(
+      ["a", "b", "c", "d"].map(tcpSpec),
+      { init, sockets, log: silentLog },
+      new AbortController().signal,
+      new Map([["c", 9]]),
+    ),
+    ({ problems }: EntryError) => problems.map(({ message }) => message).join() === "the init has no room",
+  );
+  assert.deepEqual(asked.length, asked.indexOf("listener:b") + 1);
+  assert.deepEqual(closed.sort(), ["a", "b", "c", "d"]);
+  // what was inherited is the other generation's
+  assert.deepEqual(removed.sort(), ["a", "b", "d"]);
 });
 
 test("ServerRun takes a SIGTERM that is told again, because its acknowledgement was lost, for the same one", async () => {

@@ -305,6 +305,9 @@ export class ServerRun {
       case "reaped":
         this.store.set({ orphansReaped: event.total });
         return;
+      case "refused":
+        log.error(`the init has refused ${event.verb === "?" ? "a message" : event.verb}: ${event.reason}`);
+        return;
       case "closed":
         // what follows our own EXIT is no loss
         if (this.store.snapshot.phase === "Terminated") return;

@@ -39,13 +39,16 @@ test("spawnFailure says how many descriptors do not fit", () => {
     spawnFailure(
       { ok: false, stage, errno },
       { ...spec, fds: listeners(count) },
-      () => 1500,
-      () => open,
+      () => undefined,
+      () => ({ open, most: 1500 }),
     ).reason;
-  const cannot = "cannot pass 1000 descriptors: the container's hard limit nofile is 1500";
-  assert.equal(failed("fd", "EMFILE", 1000, 1020), `${cannot}, 2027 are needed (1020 of them are open in the init)`);
-  assert.equal(failed("fd", "EMFILE", 1000, 100), `${cannot}, and no more files may be opened`);
-  assert.equal(failed("fd", "EMFILE", 1000), `${cannot}, and no more files may be opened`);
+  const limit = (needed: number, open: number) =>
+    `the init's limit nofile is 1500, ${needed} are needed (${open} of them are open in the init); raise the container's hard limit`;
+  const cannot = "cannot pass 1000 descriptors";
+  assert.equal(failed("fd", "EMFILE", 1000, 1020), `${cannot}: ${limit(2027, 1020)}`);
+  assert.equal(failed("fd", "EMFILE", 1000, 100), `${cannot}: no more files may be opened (limit nofile)`);
+  assert.equal(failed("fd", "EMFILE", 1000), `${cannot}: no more files may be opened (limit nofile)`);
+  assert.equal(failed("fork", "EMFILE", 0, 1499), `cannot start a process: ${limit(1506, 1499)}`);
   assert.equal(
     failed("held", "ENOENT", 1),
     "cannot pass 1 listener: the init does not hold them any more, another generation does",

@@ -34,12 +34,17 @@ export interface SpawnFailure {
   readonly permanent: boolean;
 }
 
-/** Why the init could not start `spec`, for people. `hardLimit` and `openInInit` as in ProcessWorld. */
+export interface FilesOfInit {
+  readonly open: number | undefined;
+  readonly most: number | undefined;
+}
+
+/** Why the init could not start `spec`, for people. `hardLimit` and `filesOfInit` as in ProcessWorld. */
 export function spawnFailure(
   { stage, errno }: Extract<SpawnResult, { ok: false }>,
   spec: SpawnSpec,
   hardLimit: (resource: string) => number | undefined = () => undefined,
-  openInInit: () => number | undefined = () => undefined,
+  filesOfInit: () => FilesOfInit = () => ({ open: undefined, most: undefined }),
 ): SpawnFailure {
   const why = words[errno] ?? errno;
   const passing = (reason: string): SpawnFailure => ({ reason, code: 126, permanent: false });
@@ -56,14 +61,16 @@ export function spawnFailure(
       return passing(limitFailure(spec, why, hardLimit));
     case "fd":
       return passing(
-        errno === "EMFILE" ? descriptorFailure(spec, hardLimit("nofile"), openInInit()) : `cannot set fd: ${why}`,
+        errno === "EMFILE"
+          ? `cannot pass ${spec.fds.length} descriptors: ${tooFewFiles(spec, filesOfInit())}`
+          : `cannot set fd: ${why}`,
       );
     case "held":
       return { ...passing(heldFailure(spec, errno)), permanent: errno === "ENOTSUP" };
     case "cwd":
       return passing(`cannot change to directory "${spec.cwd}": ${directoryWords[errno] ?? why}`);
     case "fork":
-      return passing(`cannot start a process: ${why}`);
+      return passing(`cannot start a process: ${errno === "EMFILE" ? tooFewFiles(spec, filesOfInit()) : why}`);
     default:
       return passing(`cannot set ${stage}: ${why}`);
   }
@@ -95,16 +102,13 @@ function limitFailure({ limits }: SpawnSpec, why: string, hardLimit: (resource: 
  * The new process begins with what the init has open, for each generation its listeners, and places its own beyond all numbers that are wanted
  * first. So at most this many numbers are in use.
  */
-function descriptorFailure({ fds }: SpawnSpec, most: number | undefined, open: number | undefined): string {
+function tooFewFiles({ fds }: SpawnSpec, { open, most }: FilesOfInit): string {
   const highest = Math.max(2, ...fds.map(({ target }) => target));
   const sent = fds.filter(({ held }) => held === undefined).length;
-  const needed = open === undefined ? undefined : highest + 1 + open + sent + starting;
-  const cannot = `cannot pass ${fds.length} descriptors`;
-  if (most === undefined) return `${cannot}: no more files may be opened`;
-  const limit = `${cannot}: the container's hard limit nofile is ${most}`;
+  const needed = open === undefined ? 0 : highest + 1 + open + sent + starting;
   // when they would fit, it was the supervisor that had none left
-  if (needed === undefined || needed <= most) return `${limit}, and no more files may be opened`;
-  return `${limit}, ${needed} are needed (${open} of them are open in the init)`;
+  if (most === undefined || needed <= most) return "no more files may be opened (limit nofile)";
+  return `the init's limit nofile is ${most}, ${needed} are needed (${open} of them are open in the init); raise the container's hard limit`;
 }
 
 function heldFailure({ fds }: SpawnSpec, errno: string): string {

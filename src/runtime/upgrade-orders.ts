@@ -232,7 +232,7 @@ export class UpgradeOrders {
       if (!wait) upgrade.refused();
       return this.#busyEnd(attempt, "older generations still end their services, the init has room for no more");
     }
-    if (!started.ok) return this.#rolledBack(attempt, "start", `cannot start it: ${started.stage}: ${started.errno}`);
+    if (!started.ok) return this.#rolledBack(attempt, "start", `cannot start it: ${notStarted(started)}`);
     this.#candidates.set(started.line, attempt);
     log.info(`upgrade: start: the new generation is process ${started.pid}`, { step: "start", attempt });
     const scope = new Scope();
@@ -289,6 +289,11 @@ export class UpgradeOrders {
     const { clock, generation } = this.#parts;
     return { attempt, result, reason, cause, at: clock.wall(), seconds: 0, generation, warnings: [] };
   }
+}
+
+function notStarted({ stage, errno }: { readonly stage: string; readonly errno: string }): string {
+  if (errno === "EMFILE") return "the init may open no more files (limit nofile); raise the container's hard limit";
+  return `${stage}: ${errno}`;
 }
 
 /** For a server that takes part in no upgrade. */

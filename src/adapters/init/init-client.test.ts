@@ -476,6 +476,57 @@ test("garbage is answered with ERROR, and an ERROR with nothing", async () => {
   await assert.rejects(answer, /the init refused SPAWN: bad/);
 });
 
+test("what the init refuses is told to who waits for it, and else as an event", async () => {
+  const { init, fake } = await connected();
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => warnings.push(warning);
+  process.on("warning", warned);
+  closing.push(() => process.off("warning", warned));
+  const events: InitEvent[] = [];
+  init.listen((event) => events.push(event));
+  const held = init.hold("http", 0);
+  fake.say("ERROR", ["HOLD", "it may open no more files"]);
+  await assert.rejects(held, (error: Error) => {
+    assert.ok(error instanceof EntryError);
+    assert.match(error.message, /^the init.* cannot hold "http": it may open no more files$/);
+    return true;
+  });
+  fake.say("ERROR", ["STATE", "lost"]);
+  fake.say("ERROR", ["STATE", "lost"]);
+  fake.say("ERROR", ["*", "lost"]);
+  await eventually(() => events.length === 2);
+  // an init of an older release does not say what it has refused
+  const unnamed = init.hold("https", 0);
+  fake.say("ERROR", ["?", "descriptors were lost"]);
+  await assert.rejects(unnamed, /cannot hold "https": descriptors were lost/);
+  assert.deepEqual(events, [
+    { kind: "refused", verb: "STATE", reason: "lost" },
+    { kind: "refused", verb: "*", reason: "lost" },
+    { kind: "refused", verb: "?", reason: "descriptors were lost" },
+  ]);
+  assert.deepEqual(warnings, []);
+});
+
+test("of what travels in a memfd one is asked at a time, for the init cannot name what it has lost", async () => {
+  const { init, fake } = await connected();
+  const env = [`X=${"x".repeat(100_000)}`];
+  const first = init.spawn("first", { ...spec, env });
+  const second = init.spawn("second", { ...spec, env });
+  const third = init.successor({ argv: ["node"], env });
+  const lost = { ok: false, stage: "fd", errno: "EMFILE" };
+  const ids = () => fake.seen.slice(1).map(({ verb, fields }) => (verb === "SPAWN" ? fields[0] : verb));
+  await eventually(() => fake.seen.length === 2);
+  fake.say("ERROR", ["*", "lost"]);
+  assert.deepEqual(await first, lost);
+  await eventually(() => fake.seen.length === 3);
+  fake.say("SPAWNED", ["second", "77"]);
+  assert.deepEqual(await second, { ok: true, pid: 77 });
+  await eventually(() => fake.seen.length === 4);
+  fake.say("ERROR", ["*", "lost"]);
+  assert.deepEqual(await third, lost);
+  assert.deepEqual(ids(), ["first", "second", "SUCCESSOR"]);
+});
+
 test("connectInit rejects when the variable is missing or names no channel", async () => {
   await assert.rejects(connectInit({}), /PINGORA_ENTRY_CHANNEL is not set/);
   for (const value of ["0", "99999", "x", ""]) {

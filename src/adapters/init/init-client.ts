@@ -11,8 +11,9 @@ import type {
   SuccessorResult,
 } from "../../runtime/ports.js";
 import type { Channel, ReceivedFrame } from "./channel.js";
-import { encodeFrame, FrameError, maxFrameFds } from "./frame.js";
+import { directBytes, elsewhere, encodeFrame, FrameError, maxFrameFds } from "./frame.js";
 import type { Greeting } from "./handshake.js";
+import { openFiles } from "./hard-limits.js";
 import { InitAlarm } from "./init-alarm.js";
 import { Leftovers } from "./leftovers.js";
 import { Pending } from "./pending.js";
@@ -22,10 +23,15 @@ import { spawnRequest } from "./spawn-request.js";
 
 /** A stuck init must not keep a finished supervisor: by then it decides alone anyway. */
 const exitPatienceMs = 1000;
+/** The same refusal is told this often. */
+const complaintMs = 10_000;
 
 function lostChannel(): EntryError {
   return new EntryError("os", "cannot reach the init: its end of the channel is closed, it has ended");
 }
+
+/** What the init says when it has lost the descriptors of a SPAWN. */
+const noDescriptors = { ok: false, stage: "fd", errno: "EMFILE" } as const;
 
 /** A frame with arguments and environment, or what execve itself would say: a NUL ends an argument, and there is a limit to all of them. */
 function execFrame(verb: string, fields: readonly string[]): Buffer | { ok: false; stage: string; errno: string } {
@@ -58,10 +64,14 @@ export class InitClient implements Init {
   #walking = false;
   #ticket = 0;
   #primary: boolean;
-  /** answers to these name no question: one of them is asked at a time */
+  /** answers to these, and refusals of what travels in a memfd, name no question: one of them is asked at a time */
   readonly #successors = new Pending<string, SuccessorResult>();
   readonly #replacements = new Pending<string, ReplaceResult>();
   #asked: Promise<unknown> = Promise.resolve();
+  /** the id of a SPAWN that travels in a memfd: when the init loses that, it can name neither verb nor id */
+  #largeSpawn: string | undefined;
+  /** when it was last told what the init refused, and why */
+  readonly #complained = new Map<string, number>();
 
   constructor(channel: Channel, greeting: Greeting) {
     this.#channel = channel;
@@ -101,16 +111,27 @@ export class InitClient implements Init {
   }
 
   async #spawn(id: string, { fields, fds }: ReturnType<typeof spawnRequest>): Promise<SpawnResult> {
-    if (fds.length > maxFrameFds) return { ok: false, stage: "fd", errno: "EMFILE" };
+    if (fds.length > maxFrameFds) return noDescriptors;
     const bytes = execFrame("SPAWN", fields);
     if (!Buffer.isBuffer(bytes)) return bytes;
-    try {
-      this.#request("SPAWN", bytes, fds);
-    } catch (error) {
-      if (isShortage(error)) return { ok: false, stage: "fd", errno: "EMFILE" };
-      throw error;
-    }
-    return this.#spawns.wait(id);
+    const ask = async (): Promise<SpawnResult> => {
+      try {
+        this.#request("SPAWN", bytes, fds);
+      } catch (error) {
+        if (isShortage(error)) return noDescriptors;
+        throw error;
+      }
+      return this.#spawns.wait(id);
+    };
+    if (bytes.length <= directBytes) return ask();
+    return this.#inTurn(async () => {
+      this.#largeSpawn = id;
+      try {
+        return await ask();
+      } finally {
+        this.#largeSpawn = undefined;
+      }
+    });
   }
 
   async signal(id: string, signal: string, scope: SignalScope): Promise<number> {
@@ -304,19 +325,51 @@ export class InitClient implements Init {
     return answer;
   }
 
-  /** The init did not understand us: a bug of one end, told to the request that is most likely meant. */
+  /** The init did not understand us, a bug of one end, or has lost descriptors: told to the request that is meant. */
   #refused(verb: string, text: string): void {
-    if (verb === "REPLACE" && this.#replacements.has(verb)) {
-      this.#replacements.answer(verb, { ok: false, reason: text });
-      return;
+    const taken = this.#refuse(verb, text);
+    // of an init of an older release: descriptors were lost, and of what it does not say. So who waits for a HOLD is told, and the log.
+    if (taken && verb !== "?") return;
+    const [what, now] = [`${verb} ${text}`, performance.now()];
+    // a state is saved often
+    if (now - (this.#complained.get(what) ?? Number.NEGATIVE_INFINITY) < complaintMs) return;
+    this.#complained.set(what, now);
+    this.#deliver({ kind: "refused", verb, reason: text });
+  }
+
+  /** False: nobody waits for an answer to it. */
+  #refuse(verb: string, text: string): boolean {
+    switch (verb) {
+      case "REPLACE": {
+        const waits = this.#replacements.has(verb);
+        this.#replacements.answer(verb, { ok: false, reason: text });
+        return waits;
+      }
+      case elsewhere:
+        if (this.#largeSpawn === undefined) {
+          const waits = this.#successors.has("SUCCESSOR");
+          this.#successors.answer("SUCCESSOR", noDescriptors);
+          return waits;
+        }
+        this.#spawns.answer(this.#largeSpawn, noDescriptors);
+        return true;
+      case "HOLD":
+      case "?":
+        return this.#holds.refuseOldest((name) => this.#notHeld(name, text));
+      case "SPAWN":
+        return this.#spawns.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+      case "SIGNAL":
+        return this.#signals.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+      case "SUCCESSOR":
+        return this.#successors.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+      default:
+        return false;
     }
-    const error = new Error(`the init refused ${verb}: ${text}`);
-    const pending = new Map<string, { refuseOldest(reason: Error): boolean }>([
-      ["SPAWN", this.#spawns],
-      ["SIGNAL", this.#signals],
-      ["HOLD", this.#holds],
-      ["SUCCESSOR", this.#successors],
-    ]).get(verb);
-    if (!pending?.refuseOldest(error)) process.emitWarning(error);
+  }
+
+  #notHeld(name: string, text: string): EntryError {
+    const open = openFiles(this.pid);
+    const having = open === undefined ? "" : `, which has ${open} files open,`;
+    return new EntryError("os", `the init${having} cannot hold "${name}": ${text}`);
   }
 }

@@ -30,11 +30,12 @@ export class Pending<K, T> {
   }
 
   /** false when nobody waits */
-  refuseOldest(reason: Error): boolean {
-    const [key] = this.#waiting.keys();
-    const waiter = key === undefined ? undefined : this.#take(key);
-    waiter?.reject(reason);
-    return waiter !== undefined;
+  refuseOldest(reason: (key: K) => Error): boolean {
+    for (const key of this.#waiting.keys()) {
+      this.#take(key)?.reject(reason(key));
+      return true;
+    }
+    return false;
   }
 
   refuseAll(reason: () => Error): void {

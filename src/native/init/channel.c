@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -55,6 +57,23 @@ static void take_fds(struct message *message, struct msghdr *header)
     }
 }
 
+/* Why the kernel has left out descriptors; those that it did not are open still. */
+static const char *why_lost(int channel, const struct message *message)
+{
+    static char text[128];
+    struct rlimit limit;
+    if (message->fd_count > FRAME_MOST_FDS)
+        return "more than 64 descriptors came with it";
+    int one_more = fcntl(channel, F_DUPFD_CLOEXEC, 0);
+    if (one_more >= 0)
+        close(one_more);
+    if (one_more >= 0 || errno != EMFILE || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return "the kernel did not pass all of its descriptors";
+    snprintf(text, sizeof text, "it may open no more files: its limit nofile is %llu; raise the container's hard limit",
+             (unsigned long long)limit.rlim_cur);
+    return text;
+}
+
 /* Nothing was read: the other end is gone, or it sent an empty datagram. */
 static bool is_hung_up(int channel)
 {
@@ -80,11 +99,12 @@ enum channel_received channel_receive(int channel, struct message *message)
     message->length = (size_t)length;
     if (length == 0 && message->fd_count == 0 && is_hung_up(channel))
         return CHANNEL_CLOSED;
+    if (header.msg_flags & MSG_CTRUNC)
+        message->lost = why_lost(channel, message);
     if (header.msg_flags & MSG_TRUNC)
         message->problem = "it is longer than 60000 bytes and not in a memfd";
-    else if (header.msg_flags & MSG_CTRUNC)
-        message->problem = "descriptors were lost: too many on one frame, or open in the init";
-    else if (length == 2 && buffer[0] == '*' && buffer[1] == '\0')
+    /* the kernel leaves out the last ones: when the first, the memfd, is there, so is the frame */
+    else if (length == 2 && buffer[0] == '*' && buffer[1] == '\0' && (message->lost == NULL || message->fd_count > 0))
         message->problem = map_memory(message);
     return CHANNEL_MESSAGE;
 }

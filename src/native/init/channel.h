@@ -11,6 +11,7 @@ struct message {
     const char *bytes;
     size_t length;
     const char *problem; /* it was received, but not as it was sent: why */
+    const char *lost;    /* its bytes are as they were sent, but some of its descriptors are missing: why */
     size_t fd_count;
     int fds[FRAME_MOST_FDS + 1]; /* -1 where taken; the rest is closed by message_close */
     void *mapping;

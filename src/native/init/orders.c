@@ -64,7 +64,9 @@ static const char *spawn_child(struct order *order)
     if (id == NULL)
         return "an id is needed";
     int slot = CHILD_NONE;
-    if (stop_has_begun(order->line))
+    if (order->message->lost != NULL)
+        failure = (struct start_failure){.stage = "fd", .error = EMFILE};
+    else if (stop_has_begun(order->line))
         failure = (struct start_failure){.stage = "fork", .error = ESHUTDOWN};
     else
         slot = spawn(id, order->frame, order->message->fds, order->message->fd_count, line_slot(order->line),
@@ -339,10 +341,14 @@ void orders_obey(struct line *line, struct message *message, int64_t now)
             refuse(line, frame.verb, "HELLO comes first");
             return;
         }
-        const char *problem = verbs[i].obey(&order);
+        /* SPAWN has an answer of its own for it, which names the child */
+        const char *problem = verbs[i].obey == spawn_child ? NULL : message->lost;
+        if (problem == NULL)
+            problem = verbs[i].obey(&order);
         if (problem != NULL)
             refuse(line, frame.verb, problem);
         return;
     }
-    refuse(line, frame.verb, "there is no such verb");
+    /* "*": the memfd that it was in is among what was lost */
+    refuse(line, frame.verb, message->lost != NULL ? message->lost : "there is no such verb");
 }

@@ -27,6 +27,9 @@
 #include "supervisor.h"
 #include "tree.h"
 
+/* a frame whose first byte is at least this has lost descriptors */
+enum { LOST = 234 };
+
 static int room; /* how many frames the socket takes */
 static pid_t next_pid = 2;
 
@@ -227,7 +230,7 @@ static void child_ends(int slot, int status)
     }
 }
 
-static void obey(struct line *line, const unsigned char *data, size_t length, size_t fd_count)
+static void obey(struct line *line, const unsigned char *data, size_t length, size_t fd_count, const char *lost)
 {
     struct message message;
     memset(&message, 0, sizeof message);
@@ -235,6 +238,7 @@ static void obey(struct line *line, const unsigned char *data, size_t length, si
     memcpy(bytes, data, length);
     message.bytes = bytes;
     message.length = length;
+    message.lost = lost;
     for (size_t i = 0; i < fd_count; i++)
         message.fds[message.fd_count++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (!report_is_busy(line))
@@ -292,15 +296,16 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     struct line *line = line_open();
     line_make_primary(line);
     line->supervisor.enabled = true;
-    obey(line, greeting, sizeof greeting, 0);
+    obey(line, greeting, sizeof greeting, 0, NULL);
     while (size >= 2) {
         unsigned opcode = data[0] % 13, value = data[1];
+        bool lost = data[0] >= LOST;
         data += 2;
         size -= 2;
         int end = children_end();
         if (opcode < 4) {
             size_t length = value < size ? value : size;
-            obey(line, data, length, opcode == 3 ? value % 3 : opcode);
+            obey(line, data, length, opcode == 3 ? value % 3 : opcode, lost ? "they were lost" : NULL);
             data += length;
             size -= length;
         } else if (opcode == 4 && end > 0) {
@@ -324,7 +329,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
             if (gone != line)
                 end_line(gone, line_primary() != NULL && line_primary() != gone && report_has_greeted(line_primary()));
         } else if (opcode == 12) {
-            obey(line, greeting, sizeof greeting, 0);
+            obey(line, greeting, sizeof greeting, 0, NULL);
         }
         for (struct line *each = line_next(NULL); each != NULL; each = line_next(each))
             flush(each);

@@ -54,6 +54,15 @@ export const orderSeeds: readonly Buffer[] = [
     step(0, "SPAWN\0web.3\0held=3:a\0held=3:b\0a=sh\0"),
     step(0, "SPAWN\0web.4\0held=3:\0a=sh\0"),
   ]),
+  // 234: descriptors were lost
+  Buffer.concat([
+    step(234, spawn),
+    step(235, spawn),
+    step(234, "HOLD\0a\0"),
+    step(234, "*\0"),
+    step(234, "NONE\0"),
+    step(234, "SPAWN\0"),
+  ]),
   Buffer.concat([
     step(0, "READY\0"),
     step(6, 14),

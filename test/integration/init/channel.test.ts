@@ -406,6 +406,59 @@ test("a frame that is too long for a datagram travels in a sealed memfd", { skip
   assert.match((await supervisor.next("ERROR")).fields[1] ?? "", /not sealed/);
 });
 
+test("an order whose descriptors were lost is refused by its name, and has no effect", { skip }, async () => {
+  const stage = await Stage.open();
+  const supervisor = await stage.supervisor();
+  await supervisor.greet();
+  for (const name of ["p", "q"]) supervisor.order("pipe", name);
+  const pid = await stage.running.pid();
+  const open = () => readdirSync(`/proc/${pid}/fd`).map(Number);
+  const before = open().length;
+  const free = Array.from({ length: 100 }, (_, number) => number).filter((number) => !open().includes(number));
+  /** so that this many more can be opened */
+  const limit = (more: number) => {
+    const nofile = free[more] ?? 0;
+    execFileSync("prlimit", ["--pid", `${pid}`, `--nofile=${nofile}:`]);
+    return `it may open no more files: its limit nofile is ${nofile}; raise the container's hard limit`;
+  };
+  const long = Array.from({ length: 2000 }, (_, index) => `e=NAME${index}=${"x".repeat(50)}`);
+  const refused = async (verb: string, text: string) =>
+    assert.deepEqual((await supervisor.next("ERROR")).fields, [verb, text]);
+  const notSpawned = async (id: string) =>
+    assert.deepEqual((await supervisor.next("SPAWN-FAILED")).fields, [id, "fd", "24"]);
+
+  const none = limit(0);
+  supervisor.send("HOLD", ["a"], ["p.r"]);
+  await refused("HOLD", none);
+  supervisor.send("STATE", ["a"], ["p.r"]);
+  await refused("STATE", none);
+  supervisor.send("STANDBY", [], ["p.r"]);
+  await refused("STANDBY", none);
+  supervisor.send("SPAWN", ["few", "fd=1:0", "a=true"], ["p.w"]);
+  await notSpawned("few");
+  supervisor.big("big", "SPAWN", ["unread", ...long, "a=true"]);
+  await refused("*", none);
+
+  const one = limit(1);
+  supervisor.send("HOLD", ["a"], ["p.r", "p.w"]);
+  await refused("HOLD", one);
+  supervisor.send("SPAWN", ["one", "fd=1:0", "fd=2:1", "a=true"], ["p.w", "q.w"]);
+  await notSpawned("one");
+  supervisor.big("big", "SPAWN", ["read", "fd=1:0", ...long, "a=true"], ["p.w"]);
+  await notSpawned("read");
+
+  assert.equal(open().length, before);
+  limit(20);
+  for (const id of ["few", "unread", "one", "read"]) await supervisor.spawn(id, ["sleep", "100"], ["fd=1:0"], ["p.w"]);
+  supervisor.raw(
+    "HOLD\0a\0",
+    Array.from({ length: 80 }, () => "p.r"),
+  );
+  assert.equal((await supervisor.next("ERROR")).fields[0], "HOLD");
+  supervisor.send("HOLD", ["a"], ["p.r"]);
+  await supervisor.next("HELD", "a");
+});
+
 test("what cannot be understood is answered with ERROR and harms nothing", { skip }, async () => {
   const stage = await Stage.open();
   const supervisor = await stage.supervisor();
@@ -445,7 +498,7 @@ test("what cannot be understood is answered with ERROR and harms nothing", { ski
     [() => supervisor.send("BACKSTOP", ["1", "256"]), "BACKSTOP"],
     [() => supervisor.send("EXIT", [""]), "EXIT"],
     [() => supervisor.send("EXIT", [" 1"]), "EXIT"],
-    [() => supervisor.raw("HOLD\0many\0", fds), "?"],
+    [() => supervisor.raw("HOLD\0many\0", fds), "HOLD"],
   ];
   for (const [index, [send, verb]] of hostile.entries()) {
     send();

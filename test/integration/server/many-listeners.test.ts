@@ -93,7 +93,7 @@ test("a service fails with the numbers when its listeners are more than the init
   await using server = startServer(configuration(numbered(300)), { under: ["prlimit", "--nofile=512:512"] });
   await eventually(
     () =>
-      /cannot pass 300 descriptors: the container's hard limit nofile is 512, 6\d\d are needed \(3\d\d of them/.test(
+      /cannot pass 300 descriptors: the init's limit nofile is 512, 6\d\d are needed \(3\d\d of them/.test(
         server.stderr,
       ),
     { what: "the reason" },
