@@ -88,11 +88,12 @@ export class DrainTally {
     }
   }
 
-  /** One look, of these instances. */
+  /** One look, of these instances. What nobody of them can have is left as it was. */
   seen(instances: readonly WatchedInstance[], look: Look): void {
     for (const { instance, listeners } of instances)
       for (const listener of listeners) this.#see(listener, instance, look);
     for (const [listener, { endedAt, open }] of this.#rounds) {
+      if (!instances.some(({ listeners }) => listeners.includes(listener))) continue;
       const seen = look.counts.some((count) => count.listener === listener && count.instance === undefined);
       if (endedAt === undefined && (seen || open.has(hidden))) this.#see(listener, hidden, look);
     }

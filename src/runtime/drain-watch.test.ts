@@ -202,6 +202,72 @@ test("DrainWatch counts connections of processes that cannot be seen with the la
   assert.equal(watch.views[0]?.exact, false);
 });
 
+test("DrainWatch takes for cut what the kernel has closed of a killed process before its end is known, while others drain on", async () => {
+  const { clock, connections, watch, view } = open();
+  connections.open.set("http web/0", 5).set("http api/0", 3).set("grpc api/0", 2);
+  watch.begin([web, api]);
+  connections.open.set("http web/0", 4);
+  await clock.advance(200);
+  watch.killing("web/0");
+  connections.open.delete("http web/0");
+  connections.open.set("http api/0", 1);
+  await clock.advance(200);
+  assert.deepEqual(view(), { connections: 5, drained: 3, cut: 0, killed: 0, seconds: 0.4, done: false });
+  watch.ended("web/0", "killed");
+  connections.open.delete("http api/0");
+  connections.open.delete("grpc api/0");
+  await clock.advance(200);
+  watch.ended("api/0", "exited");
+  assert.deepEqual(view(), { connections: 0, drained: 4, cut: 4, killed: 1, seconds: 0.6, done: true });
+  assert.deepEqual([view("grpc").drained, view("grpc").cut], [2, 0]);
+  // the next process of the same instance is another one
+  connections.open.set("http web/0", 2);
+  watch.begin([web]);
+  connections.open.delete("http web/0");
+  await clock.advance(200);
+  watch.ended("web/0", "exited");
+  assert.deepEqual([view().drained, view().cut], [2, 0]);
+});
+
+test("DrainWatch takes for cut what processes had that cannot be seen, when the last of them has been sent SIGKILL", async () => {
+  const { clock, connections, watch, view } = open();
+  connections.exact = false;
+  connections.open.set("http", 6);
+  watch.begin([web, api]);
+  watch.killing("web/0");
+  connections.open.set("http", 4);
+  await clock.advance(200);
+  watch.killing("api/0");
+  connections.open.delete("http");
+  await clock.advance(200);
+  watch.ended("web/0", "killed");
+  watch.ended("api/0", "killed");
+  assert.deepEqual([view().drained, view().cut, view().killed], [2, 4, 2]);
+});
+
+test("ServerRun counts as cut what a process had when SIGKILL was sent, however late its end is told", async () => {
+  for (const hurry of [false, true]) {
+    const plan = planOf([serviceSpec("web", { listeners: ["http"] })], { listeners: [listenerSpec("http")] });
+    const server = new FakeServer(plan);
+    const { init, connections, clock } = server;
+    init.behaviour = () => "ignore";
+    const signal = init.signal.bind(init);
+    init.signal = (id, name, scope) => {
+      if (name !== "SIGKILL") return signal(id, name, scope);
+      connections.open.delete("http web/0");
+      return clock.until(clock.now() + 300).then(() => signal(id, name, scope));
+    };
+    await server.begin();
+    connections.open.set("http web/0", 3);
+    init.send("SIGTERM");
+    await clock.advance(1_000);
+    if (hurry) init.send("SIGINT");
+    await clock.advance(40_000);
+    const [drain] = server.run.store.snapshot.drains ?? [];
+    assert.deepEqual([drain?.drained, drain?.cut, drain?.killed, drain?.done], [0, 3, 1, true], `hurry ${hurry}`);
+  }
+});
+
 test("ServerRun reports what became of connections, and stops as fast when they cannot be counted", async () => {
   const plan = planOf([serviceSpec("web", { listeners: ["http"] }), serviceSpec("other")], {
     listeners: [listenerSpec("http")],

@@ -35,6 +35,8 @@ const slower = 1.5;
 export class DrainWatch {
   readonly #parts: DrainWatchParts;
   readonly #watched = new Map<string, WatchedInstance>();
+  /** those of the watched that have been sent SIGKILL */
+  readonly #killed = new Set<string>();
   readonly #tally: DrainTally;
   #over = new AbortController();
   #lookers = new Set<() => void>();
@@ -64,11 +66,20 @@ export class DrainWatch {
     void this.#poll(first, this.#over.signal);
   }
 
+  /**
+   * SIGKILL follows in this turn: what it had in the last look is cut. The kernel closes its sockets before we are told of its end, and a look
+   * in between would take them for drained.
+   */
+  killing(instance: string): void {
+    if (this.#watched.has(instance)) this.#killed.add(instance);
+  }
+
   /** Its process is gone. */
   ended(instance: string, how: Ending): void {
     const watched = this.#watched.get(instance);
     if (watched === undefined) return;
     this.#watched.delete(instance);
+    this.#killed.delete(instance);
     if (this.#watched.size === 0) this.#over.abort();
     this.#wake();
     void this.#account(watched, how);
@@ -143,6 +154,7 @@ export class DrainWatch {
   async #look(): Promise<number> {
     const { clock, connections, log, changed } = this.#parts;
     const watched = [...this.#watched.values()];
+    const alive = watched.filter(({ instance }) => !this.#killed.has(instance));
     const bound = this.#bound(watched);
     const from = clock.now();
     let costMs = 0;
@@ -152,7 +164,7 @@ export class DrainWatch {
       const { counts, deserted, exact } = await counting;
       const before = this.#tally.state;
       // who has ended meanwhile is accounted for
-      const still = watched.filter((each) => this.#watched.get(each.instance) === each);
+      const still = alive.filter((each) => this.#watched.get(each.instance) === each);
       this.#tally.seen(still, { counts, deserted, exact });
       if (this.#tally.state !== before) changed();
     } catch (error) {

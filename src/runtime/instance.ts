@@ -58,8 +58,8 @@ export interface InstanceParts {
   readonly changed: (instance: Instance, before: string) => void;
   /** writes the record down before a process is started, so that no later supervisor starts it twice */
   readonly save: () => void;
-  /** told of every stop of a process: before its first step, and when it is gone */
-  readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
+  /** told of every stop of a process: before its first step, before it is killed, and when it is gone */
+  readonly drains: Pick<DrainWatch, "begin" | "killing" | "ended" | "drained">;
   /** its deadline is over, SIGKILL follows */
   readonly killing: () => void;
   /** a process ended; `killed`: at its deadline */
@@ -445,7 +445,10 @@ export class Instance {
       stage: run.stop,
       reached: (stage) => {
         run.stop = stage;
-        if (stage.killed) this.#parts.killing();
+        if (stage.killed) {
+          this.#parts.drains.killing(this.key);
+          this.#parts.killing();
+        }
         this.#parts.save();
       },
       failed: (reason) => log.warn(`the stop command of ${this.key} was of no use: ${reason}`, { instance: this.key }),

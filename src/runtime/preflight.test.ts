@@ -102,7 +102,7 @@ class Stage {
       over() {},
       killing() {},
       stopped() {},
-      drains: { begin() {}, ended() {}, drained: () => Promise.resolve(true) },
+      drains: { begin() {}, killing() {}, ended() {}, drained: () => Promise.resolve(true) },
     });
   }
 

@@ -20,7 +20,7 @@ export interface PreflightParts {
   readonly changed: () => void;
 }
 
-const noDrains = { begin() {}, ended() {}, drained: () => Promise.resolve(true) };
+const noDrains = { begin() {}, killing() {}, ended() {}, drained: () => Promise.resolve(true) };
 
 /**
  * A trial of a service before its first process: one process of it on private sockets must become ready, and is stopped. It is an instance that

@@ -65,7 +65,7 @@ export interface ServiceSetParts {
   /** the deadline of one of its processes is over, SIGKILL follows */
   readonly killing: (service: string) => void;
   readonly stopped: (facts: StopFacts) => void;
-  readonly drains: Pick<DrainWatch, "begin" | "ended" | "drained">;
+  readonly drains: Pick<DrainWatch, "begin" | "killing" | "ended" | "drained">;
 }
 
 /** The part of the boot time in which trials must be ready; after them the real ones have to start, and an upgrade may give up at nine tenths. */

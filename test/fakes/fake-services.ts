@@ -57,7 +57,7 @@ export class FakeServices {
       over: (reason) => this.ends.push(reason),
       killing() {},
       stopped() {},
-      drains: { begin() {}, ended() {}, drained: () => Promise.resolve(true) },
+      drains: { begin() {}, killing() {}, ended() {}, drained: () => Promise.resolve(true) },
     });
   }
 
