@@ -33,6 +33,8 @@ export interface OldParts {
   /** why no candidate can be served now, and how long that may take; undefined: one can */
   readonly busy: () => { readonly reason: string; readonly msLeft: number } | undefined;
   readonly post: (cause: string) => void;
+  /** `unclaimed` has changed */
+  readonly save: () => void;
   readonly whyStopping: () => UpgradeEnd;
   /** a stop has been asked for that nothing takes back: nothing is started any more */
   readonly stopsForGood: () => boolean;
@@ -287,8 +289,12 @@ export class OldGeneration {
     attempt.sockets = taken;
     this.unclaimed.clear();
     for (const name of unknown) this.unclaimed.add(name);
+    // before the successor can be the owner: a supervisor after this one would take the attempt before's for it
+    this.#parts.save();
     for (const name of unknown)
-      attempt.warnings.push(`nobody claimed listener "${name}": it is closed when this generation ends`);
+      attempt.warnings.push(
+        `nobody claimed listener "${name}": it is closed when the services of this generation stop`,
+      );
     for (const name of missing) log.info(`the new generation binds listener "${name}" by itself`);
     this.#enter(attempt, "CLAIM", `${taken} taken`);
     this.#enter(attempt, "PREPARING", "its services start", clock.now() + plan.bootMs);

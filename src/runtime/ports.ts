@@ -170,7 +170,10 @@ export interface Init {
 
 export interface BoundListener {
   readonly spec: ListenerSpec;
+  /** -1: it is closed here, others have it still */
   readonly fd: number;
+  /** of one that is closed here: the socket's inode, by which it is known with those who have it */
+  readonly inode?: number;
   /** the address as the kernel tells it, port 0 resolved */
   readonly host?: string;
   readonly port?: number;
@@ -208,6 +211,8 @@ export interface Sockets {
   setMode(listener: BoundListener): void;
   /** a socket that nobody serves any more, here or elsewhere: removes its unix path, when that is still its own */
   remove(listener: BoundListener): void;
+  /** Closes it here. What comes back tells of the socket, which others have, without a descriptor of it. */
+  leave(listener: BoundListener): BoundListener;
   /** close(2) only: never shutdown(2), never unlink */
   close(listener: BoundListener): void;
 }

@@ -578,6 +578,7 @@ function fakeSockets(some: Partial<Sockets>): Sockets {
     takeBack() {},
     setMode() {},
     remove() {},
+    leave: (listener) => listener,
     close() {},
     ...some,
   };

@@ -51,6 +51,7 @@ export class ServerRun {
       services: () => this.#services,
       store: () => this.store,
       inbox: this.#inbox,
+      stopping: (services) => this.#succession.stopping(services),
       changed: () => this.#changed(),
     });
     this.drains = new DrainWatch({

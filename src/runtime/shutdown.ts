@@ -19,6 +19,8 @@ export interface ShutdownParts {
   readonly services: () => ServiceSet;
   readonly store: () => StatusStore;
   readonly inbox: Inbox;
+  /** these services are about to be told to stop */
+  readonly stopping: (services: readonly string[]) => void;
   /** views and record have to follow */
   readonly changed: () => void;
 }
@@ -148,6 +150,7 @@ export class Shutdown {
       for (const [i, wave] of plan.waves.entries()) {
         // a signal that comes meanwhile may have made it sooner
         const deadline = this.plan.waves[i]?.deadline ?? plan.deadline;
+        this.#parts.stopping(wave.services);
         await services().stopWave(wave.services, deadline, record?.cause ?? "stop", this.request.hurry);
         this.#doneWaves += 1;
         changed();

@@ -156,6 +156,11 @@ export class Succession {
     this.#ours?.seeListeners();
   }
 
+  /** These services are about to be told to stop. */
+  stopping(services: readonly string[]): void {
+    this.#ours?.stopping(services);
+  }
+
   /** The services' end, as the successor and the journal are told of it. */
   report(over: boolean): void {
     this.#ours?.report(this.#parts.drainReport(), over);

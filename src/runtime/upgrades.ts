@@ -27,6 +27,8 @@ export interface SavedUpgrade {
   /** an attempt that an operator has ordered here, and has not been told the end of */
   readonly ordered?: string;
   readonly replacedBy?: GenerationView;
+  /** listeners that the successor of the latest attempt did not claim */
+  readonly unclaimed?: readonly string[];
   /** generations before this one */
   readonly older?: OlderNews;
   readonly lastUpgrade?: UpgradeOutcome;
@@ -66,6 +68,8 @@ export class Upgrades {
   readonly #new: NewGeneration | undefined;
   readonly #inherited = new Set<string>();
   readonly #older: OlderGenerations;
+  /** services that have been told to stop since this generation was replaced */
+  readonly #stopped = new Set<string>();
   #owns: boolean;
   /** its own attempt, until that is settled */
   #undecided: string | undefined;
@@ -101,6 +105,7 @@ export class Upgrades {
       listeners,
       lent: parts.lent,
       busy: () => this.#busy(),
+      save: parts.save,
       post: (cause) => {
         // in the phase already, with nobody at upgrade_sock
         if (parts.pingora()?.dialling) parts.pingora()?.candidate();
@@ -122,6 +127,7 @@ export class Upgrades {
       },
     });
     this.old.replacedBy = saved?.replacedBy ?? supersededBy(upgrade);
+    for (const name of saved?.unclaimed ?? []) this.old.unclaimed.add(name);
     this.orders = new UpgradeOrders({
       upgrade,
       old: this.old,
@@ -240,6 +246,7 @@ export class Upgrades {
       ...(this.replacedBy !== undefined || this.#undecided === undefined ? {} : { attempt: this.#undecided }),
       ...(this.orders.ordered === undefined ? {} : { ordered: this.orders.ordered }),
       ...(this.replacedBy === undefined ? {} : { replacedBy: this.replacedBy }),
+      ...(this.old.unclaimed.size === 0 ? {} : { unclaimed: [...this.old.unclaimed] }),
       older: this.#older.saved,
       ...(lastUpgrade === undefined ? {} : { lastUpgrade }),
     };
@@ -279,6 +286,28 @@ export class Upgrades {
     for (const [name, bound] of listeners) {
       if (!this.#isService(name)) init.release(heldName(name));
       if (this.old.unclaimed.has(name)) server.sockets.remove(bound);
+    }
+    this.stopping([]);
+  }
+
+  /**
+   * These services of a generation that was replaced are about to be told to stop. A socket that nobody claimed is left to those who take it
+   * as soon as none of them is started any more, so that it is gone when they close it: beside another one at its address (reusePort) the
+   * kernel would go on giving it connections, which nobody accepts.
+   */
+  stopping(services: readonly string[]): void {
+    const { server, listeners } = this.#parts;
+    if (this.replacedBy === undefined) return;
+    for (const name of services) this.#stopped.add(name);
+    // functions of this process have our descriptors, and no others
+    if (server.plan.services.some(({ process }) => process === undefined)) return;
+    const needed = new Set(
+      server.plan.services.flatMap(({ name, listeners: own }) => (this.#stopped.has(name) ? [] : own)),
+    );
+    for (const [name, bound] of listeners) {
+      if (!this.old.unclaimed.has(name) || !this.#isService(name) || needed.has(name) || bound.fd < 0) continue;
+      server.init.release(heldName(name));
+      listeners.set(name, server.sockets.leave(bound));
     }
   }
 

@@ -128,6 +128,7 @@ export class FakeServer {
         setMode() {},
         isReachable: () => true,
         remove() {},
+        leave: (listener) => listener,
         close() {},
       },
       connections: this.connections,

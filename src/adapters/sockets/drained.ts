@@ -19,7 +19,7 @@ export function acceptingProcesses(
   { main, init }: { readonly main?: number | undefined; readonly init?: number } = {},
 ): number[] {
   const streams = listeners.filter(({ spec: { address } }) => !isDatagram(address));
-  const links = new Set(streams.map(({ fd }) => `socket:[${fstatSync(fd).ino}]`));
+  const links = new Set(streams.map(({ fd, inode }) => `socket:[${inode ?? fstatSync(fd).ino}]`));
   const below = new Set(main === undefined ? [] : processTree(main));
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { chmodSync, existsSync } from "node:fs";
+import { chmodSync, existsSync, fstatSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { EntryError } from "../../core/entry-error.js";
@@ -35,6 +35,11 @@ export function createSockets(options: {
     },
     remove: ({ fd, path }) => {
       if (path !== undefined) removeUnix(fd, path);
+    },
+    leave: (listener) => {
+      const { ino: inode } = fstatSync(listener.fd);
+      native().close(listener.fd);
+      return { ...listener, fd: -1, inode };
     },
     close: (listener) => native().close(listener.fd),
   };
