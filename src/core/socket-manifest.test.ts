@@ -17,6 +17,7 @@ function socket(name: string, address: string, change: Partial<SocketFacts> = {}
 
 const addressesOf = (address: ListenerAddress): readonly string[] => {
   if (address.kind === "unix") return [address.path];
+  if (address.host.includes("%")) return [`${address.host.replace(/%\w+/, "")}:${address.port}`];
   if (address.host === "*") return [`[::]:${address.port}`, `0.0.0.0:${address.port}`];
   return /[a-z]/.test(address.host) ? [] : [`${address.host}:${address.port}`];
 };
@@ -91,7 +92,7 @@ test("matchSockets says what an open socket keeps", () => {
   assert.deepEqual(kept, ['listener "a" stays without reusePort: an open socket cannot change it']);
 });
 
-test("crossed finds the socket that keeps a wider or narrower address from being bound, and only what is certain", () => {
+test("crossed finds the socket that keeps an address from being bound, and only what is certain", () => {
   const only6: ListenerAddress = { kind: "tcp", host: "[::]", port: 80, ipv6Only: true };
   const udp: ListenerAddress = { kind: "udp", host: "0.0.0.0", port: 80, ipv6Only: false };
   const shared = { reusePort: true };
@@ -113,7 +114,27 @@ test("crossed finds the socket that keeps a wider or narrower address from being
     [listener("unix", { kind: "unix", path: "/a", type: "stream", mode: 0o600 }), socket("http", "0.0.0.0:80"), false],
     [listener("wide", tcp("0.0.0.0", 80), shared), socket("http", "127.0.0.1:80", shared), false],
     [listener("wide", tcp("0.0.0.0", 80), shared), socket("http", "127.0.0.1:80"), true],
+    [listener("same", tcp("127.0.0.1", 80), shared), socket("http", "127.0.0.1:80"), true],
+    [listener("same", tcp("127.0.0.1", 80)), socket("http", "127.0.0.1:80", shared), true],
+    [listener("same", tcp("127.0.0.1", 80), shared), socket("http", "127.0.0.1:80", shared), false],
+    [listener("same", tcp("*", 80), shared), socket("http", "[::]:80"), true],
+    [listener("same", udp, shared), socket("dns", "0.0.0.0:80", { type: "dgram" }), true],
+    [listener("zone", tcp("[fe80::1%eth1]", 80), shared), socket("http", "[fe80::1]:80"), false],
+    [listener("all6", { ...only6, host: "*" }, shared), socket("http", "0.0.0.0:80"), false],
   ];
   for (const [spec, offered, expected] of cases)
     assert.equal(isCrossed(spec, offered), expected, `${spec.name} beside ${offered.address}`);
+});
+
+test("crossed tells an address that is not shared from one that is wider or narrower", () => {
+  const shared = { reusePort: true };
+  const specs = [listener("web2", tcp("127.0.0.1", 80), shared), listener("all", tcp("0.0.0.0", 81), shared)];
+  const offered = [socket("web", "127.0.0.1:80"), socket("some", "127.0.0.1:81")];
+  assert.deepEqual(
+    crossed(specs, offered, addressesOf).map(({ spec, by, same }) => [spec.name, by.name, same]),
+    [
+      ["web2", "web", true],
+      ["all", "some", false],
+    ],
+  );
 });

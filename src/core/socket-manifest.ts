@@ -112,15 +112,20 @@ function groupBy<T>(all: readonly T[], key: (each: T) => string): Map<string, T[
   return groups;
 }
 
-/**
- * Listeners to be bound that an offered socket keeps from it, as long as the old generation has that: one of the two is at all addresses
- * of the machine, the other at some of them. Only what is certain.
- */
+/** A listener to be bound, and the offered socket that keeps it from that. */
+export interface Crossed<S extends SocketFacts> {
+  readonly spec: ListenerSpec;
+  readonly by: S;
+  /** both are at one address, and the two do not share it; else one is at all addresses of the machine, the other at some of them */
+  readonly same: boolean;
+}
+
+/** Listeners to be bound that an offered socket keeps from it, as long as the old generation has that. Only what is certain. */
 export function crossed<S extends SocketFacts>(
   specs: readonly ListenerSpec[],
   offered: readonly S[],
   addressesOf: (address: ListenerAddress) => readonly string[],
-): { readonly spec: ListenerSpec; readonly by: S }[] {
+): Crossed<S>[] {
   if (specs.length === 0) return [];
   const internet = offered.filter(({ family }) => family !== "unix");
   const byPort = groupBy(internet, ({ type, address }) => `${type} ${place(address).port}`);
@@ -130,17 +135,20 @@ export function crossed<S extends SocketFacts>(
     const wanted = addressesOf(address).map((each) => place(each).host);
     const near = byPort.get(`${socketTypeOf(address)} ${address.port}`) ?? [];
     const by = near.find((socket) => excludes(spec, wanted, socket));
-    return by === undefined ? [] : [{ spec, by }];
+    return by === undefined ? [] : [{ spec, by, same: wanted.includes(place(by.address).host) }];
   });
 }
 
 /** Whether a socket at this port keeps the listener's hosts from being bound. */
 function excludes({ address, reusePort }: ListenerSpec, hosts: readonly string[], socket: SocketFacts): boolean {
-  if (reusePort && socket.reusePort) return false;
-  const both = address.kind !== "unix" && !address.ipv6Only;
+  if (address.kind === "unix" || (reusePort && socket.reusePort)) return false;
+  const both = !address.ipv6Only;
   const has = place(socket.address).host;
   return hosts.some((host) => {
-    if (host === has) return false;
+    // of IPv4 it is only where there is no IPv6
+    if (address.ipv6Only && !host.includes(":")) return false;
+    // what the kernel tells does not say of which interface
+    if (host === has) return !address.host.includes("%");
     if (host.includes(":") === has.includes(":")) return isAny(host) || isAny(has);
     // of an old one it is not known whether it is at the addresses of both families
     return host === "::" && both;

@@ -4,7 +4,7 @@ import type { Phase } from "../core/phase.js";
 import type { ListenerAddress, ListenerSpec } from "../core/plan.js";
 import { readServicesLeft } from "../core/services-left.js";
 import type { GenerationView, Snapshot, UpgradeView } from "../core/snapshot.js";
-import { crossed, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
+import { type Crossed, crossed, matchSockets, type SocketFacts } from "../core/socket-manifest.js";
 import type { UpgradeEnd } from "../core/upgrade-cause.js";
 import type { UpgradeOutcome, UpgradeStep } from "../core/upgrade-outcome.js";
 import { readiness, stateText } from "../core/views.js";
@@ -95,7 +95,7 @@ export class NewGeneration {
     for (const { name, address } of unclaimed)
       log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
     for (const text of kept) log.warn(text);
-    this.#crossed = crossed(bound, session.sockets, addressesOf).flatMap(({ spec, by }) => crossing(spec, by));
+    this.#crossed = crossed(bound, session.sockets, addressesOf).flatMap(crossing);
     const names = new Set([...taken.values()].map(({ name }) => name));
     const claimed = await session.claim(
       names,
@@ -275,11 +275,20 @@ export function completed({ attempt = "", me }: UpgradeParts, at: number, tookMs
   return { attempt, result: "completed", reason: "", cause: "none", at, seconds, generation, warnings: [] };
 }
 
-function crossing({ name, address }: ListenerSpec, socket: SocketFacts): Problem[] {
+function crossing({ spec: { name, address }, by, same }: Crossed<SocketFacts>): Problem[] {
   if (address.kind === "unix") return [];
   const host = /^[^[].*:/.test(address.host) ? `[${address.host}]` : address.host;
-  const message = `cannot bind listener "${name}" to ${host}:${address.port}: listener "${socket.name}" of the running generation has ${socket.address}, and an upgrade cannot widen or narrow an address; use another port, or start the pod anew`;
-  return [{ message }];
+  const has = `listener "${by.name}" of the running generation has ${by.address}`;
+  const why = !same
+    ? `${has}, and an upgrade cannot widen or narrow an address`
+    : by.reusePort
+      ? `${has}, and shares it only with reusePort`
+      : `${has} without reusePort, and an open socket cannot get it`;
+  return [
+    {
+      message: `cannot bind listener "${name}" to ${host}:${address.port}: ${why}; use another port, or start the pod anew`,
+    },
+  ];
 }
 
 function problemsOf(error: unknown): string {

@@ -121,3 +121,21 @@ for (const [from, to] of [
     assert.ok((lastUpgrade?.seconds ?? 9) < 4, "it is not tried");
     assert.equal(await ask(stage.port), 1);
   });
+
+test("pingora-entry upgrade says at once that the running generation has an address which it does not share", async () => {
+  const shared = 'http: { tcp: "127.0.0.1:{{port}}", reusePort: true }';
+  const twice = generation(2)
+    .replace('http: { tcp: "127.0.0.1:{{port}}" }', `${shared}\n  ${shared.replace("http", "http2")}`)
+    .replace("[http]", "[http, http2]");
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const { code, err } = await stage.upgrade(twice);
+  assert.equal(code, 1);
+  const address = `127.0.0.1:${stage.port}`;
+  const why = `NEW: cannot bind listener "http2" to ${address}: listener "http" of the running generation has ${address} without reusePort, and an open socket cannot get it; use another port, or start the pod anew`;
+  assert.ok(err.includes(why), err);
+  const { lastUpgrade } = await stage.server.phase("Running");
+  assert.equal(lastUpgrade?.cause, "listener");
+  assert.ok((lastUpgrade?.seconds ?? 9) < 4, "it is not tried");
+  assert.equal(await ask(stage.port), 1);
+});
