@@ -90,6 +90,15 @@ export async function openListeners(
   throw new EntryError("os", "cannot open the listeners", { problems });
 }
 
+const namedWaits = 3;
+
+/** What listeners wait for, by name, in a text for a terminal: a few of them, and how many more there are. "": none waits. */
+export function waitsText(waits: ReadonlyMap<string, string>): string {
+  const named = [...waits].slice(0, namedWaits).map(([name, problem]) => `listener "${name}": ${problem}`);
+  const more = waits.size - named.length;
+  return [...named, ...(more === 0 ? [] : [`and ${more} more`])].join("; ");
+}
+
 /** The configured listeners as operators see them; those of the endpoints are not among them. */
 export function listenerViews(
   plan: Plan,

@@ -5,8 +5,8 @@ import { FakeServer, planOf, serviceSpec, silentLog, successor } from "../../tes
 import { ManualClock, settle } from "../../test/fakes/manual-clock.js";
 import { EntryError } from "../core/entry-error.js";
 import type { ListenerSpec, Plan } from "../core/plan.js";
-import { openListeners } from "./listener-set.js";
-import type { Sockets } from "./ports.js";
+import { openListeners, waitsText } from "./listener-set.js";
+import type { BoundListener, Sockets } from "./ports.js";
 
 const notify = {
   action: { kind: "notify" },
@@ -628,6 +628,48 @@ test("openListeners asks the init for no more when it has no room, says so once,
   assert.deepEqual(closed.sort(), ["a", "b", "c", "d"]);
   // what was inherited is the other generation's
   assert.deepEqual(removed.sort(), ["a", "b", "d"]);
+});
+
+test("waitsText names a few listeners, and counts the others", () => {
+  const waits = (count: number) => new Map(Array.from({ length: count }, (_, i) => [`l${i}`, "is in use"] as const));
+  assert.equal(waitsText(waits(0)), "");
+  assert.equal(waitsText(waits(1)), 'listener "l0": is in use');
+  assert.equal(
+    waitsText(waits(200)),
+    'listener "l0": is in use; listener "l1": is in use; listener "l2": is in use; and 197 more',
+  );
+});
+
+test("ServerRun tells once of all listeners that wait, and once of those that were opened together", async () => {
+  const address = { kind: "tcp", host: "127.0.0.1", port: 1, ipv6Only: false } as const;
+  const common = { address, key: "k", backlog: 1, reusePort: false, passAs: "systemd", envName: "" } as const;
+  const listeners = Array.from({ length: 200 }, (_, i) => ({ ...common, name: `l${i}` }));
+  const free = new Map<string, () => void>();
+  const server = new FakeServer(planOf([serviceSpec("a")], { listeners }), {
+    bind: (spec, _signal, inUse) =>
+      new Promise<BoundListener>((bound) => {
+        free.set(spec.name, () => bound({ spec, fd: 3 }));
+        inUse?.("is in use");
+      }),
+  });
+  const told: number[] = [];
+  let last = server.run.store.snapshot.listeners;
+  server.run.store.subscribe({
+    snapshot: (snapshot) => {
+      if (snapshot.listeners !== last) told.push(snapshot.listeners.filter(({ waits }) => waits !== undefined).length);
+      last = snapshot.listeners;
+    },
+  });
+  await server.begin();
+  await server.clock.advance(1_000);
+  assert.deepEqual(told, [200]);
+  for (const { name } of listeners.slice(0, 150)) free.get(name)?.();
+  await server.clock.advance(1_000);
+  assert.deepEqual(told, [200, 50]);
+  for (const { name } of listeners.slice(150)) free.get(name)?.();
+  await settle();
+  assert.deepEqual(told, [200, 50, 0]);
+  assert.equal(server.phase, "Running");
 });
 
 test("ServerRun takes a SIGTERM that is told again, because its acknowledgement was lost, for the same one", async () => {

@@ -9,7 +9,7 @@ import { endingCode } from "./ending.js";
 import { Endpoints } from "./endpoints.js";
 import { failureOf } from "./failure.js";
 import { Inbox, type Posted } from "./inbox.js";
-import { listenerViews, openListeners } from "./listener-set.js";
+import { listenerViews, openListeners, waitsText } from "./listener-set.js";
 import type { BoundListener, Control, InitEvent, Sink } from "./ports.js";
 import { readState, restartsOf, type SavedState, saveText, stateName } from "./saved-state.js";
 import type { Scope } from "./scope.js";
@@ -22,6 +22,9 @@ import { stopEvent } from "./stop-request.js";
 import { Succession } from "./succession.js";
 
 const upgrading: readonly Phase[] = ["GracefulUpgradeTransferringFds", "GracefulUpgradeCloseTimeout"];
+
+/** What becomes of listeners within this is told at once: hundreds may wait, or be opened, at the same time. */
+const tellMs = 100;
 
 /** One life of a server: the phases, and what each of them does. */
 export class ServerRun {
@@ -246,20 +249,28 @@ export class ServerRun {
 
   async #openListeners(scope: Pick<Scope, "signal">, inherited?: ReadonlyMap<string, number>): Promise<void> {
     const specs = [...this.#parts.plan.listeners, ...this.#parts.adminListeners];
+    const { clock, plan } = this.#parts;
     const waits = new Map<string, string>();
-    const tell = (): void => {
-      this.store.set({ listeners: listenerViews(this.#parts.plan, this.#listeners, waits) });
-      this.#succession.waits([...waits].map(([name, problem]) => `listener "${name}": ${problem}`).join("; "));
+    const over = new AbortController();
+    let queued = false;
+    const changed = async (): Promise<void> => {
+      if (queued) return;
+      queued = true;
+      await clock.until(clock.now() + tellMs, over.signal);
+      queued = false;
+      if (over.signal.aborted) return;
+      this.store.set({ listeners: listenerViews(plan, this.#listeners, waits) });
+      this.#succession.waits(waitsText(waits));
       if (waits.size > 0) this.#serveEarly();
     };
     const watch = {
       opened: (name: string, listener: BoundListener) => {
         this.#listeners.set(name, listener);
-        if (waits.delete(name) || waits.size > 0) tell();
+        if (waits.delete(name) || waits.size > 0) void changed();
       },
       waits: (name: string, problem: string) => {
         waits.set(name, problem);
-        tell();
+        void changed();
       },
     };
     try {
@@ -268,8 +279,11 @@ export class ServerRun {
       // they have been closed again
       this.#listeners.clear();
       throw error;
+    } finally {
+      over.abort();
     }
-    this.store.set({ listeners: listenerViews(this.#parts.plan, this.#listeners) });
+    this.store.set({ listeners: listenerViews(plan, this.#listeners) });
+    this.#succession.waits("");
   }
 
   /** Who has to wait for an address is asked why, unless the endpoints are another generation's. */

@@ -2,7 +2,7 @@ import type { Plan, ServiceSpec } from "../../src/core/plan.js";
 import type { Snapshot, Transition } from "../../src/core/snapshot.js";
 import { ExitRouter } from "../../src/runtime/exit-router.js";
 import type { PingoraParts } from "../../src/runtime/pingora-way.js";
-import type { Log, ProbeResult, ServiceWires } from "../../src/runtime/ports.js";
+import type { Log, ProbeResult, ServiceWires, Sockets } from "../../src/runtime/ports.js";
 import { processBody } from "../../src/runtime/process-body.js";
 import { ServerRun } from "../../src/runtime/server-run.js";
 import type { UpgradeParts } from "../../src/runtime/upgrade-parts.js";
@@ -105,6 +105,7 @@ export class FakeServer {
       readonly clock?: ManualClock;
       readonly pingora?: PingoraParts;
       readonly upgrade?: UpgradeParts;
+      readonly bind?: Sockets["bind"];
     } = {},
   ) {
     this.clock = options.clock ?? this.clock;
@@ -119,7 +120,7 @@ export class FakeServer {
       inPod: options.inPod ?? false,
       init: this.init,
       sockets: {
-        bind: (spec) => Promise.resolve({ spec, fd: 0 }),
+        bind: options.bind ?? ((spec) => Promise.resolve({ spec, fd: 0 })),
         adopt: (spec, fd) => ({ spec, fd }),
         asIs: (spec, fd) => ({ spec, fd }),
         bindPrivate: (listener) => ({ ...listener, standsFor: listener }),

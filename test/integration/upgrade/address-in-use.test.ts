@@ -6,7 +6,7 @@ import { eventually, startServer } from "../harness.js";
 import { ask, Upgradable } from "./stage.js";
 
 async function holder(): Promise<{ readonly server: Server; readonly port: number }> {
-  const server = createServer().listen(0, "127.0.0.1");
+  const server = createServer().listen(0, "127.0.0.1").unref();
   await once(server, "listening");
   return { server, port: (server.address() as AddressInfo).port };
 }
@@ -70,6 +70,25 @@ test("a new generation goes on as soon as the address of its listener is free", 
   const { code, err } = await upgrade;
   assert.equal(code, 0, err);
   assert.equal(await ask(stage.port), 2);
+});
+
+test("pingora-entry upgrade tells once of many addresses in use, and names a few of their listeners", async () => {
+  const taken = await Promise.all(Array.from({ length: 50 }, holder));
+  await using stage = await Upgradable.start(generation(1));
+  await stage.server.phase("Running");
+  const more = taken.map(({ port }, i) => `  other${i}: { tcp: "127.0.0.1:${port}" }\n`).join("");
+  const upgrade = stage.upgrade(generation(2).replace("services:", `${more}services:`));
+  await eventually(() => stage.server.stderr.includes("the new generation waits"), {
+    what: "the word of what it waits for",
+  });
+  for (const { server } of taken) server.close();
+  const { code, out, err } = await upgrade;
+  assert.equal(code, 0, err);
+  const [first = "", ...later] = out.split("\n").filter((line) => line.includes("it waits"));
+  const one = `listener "other\\d+": 127\\.0\\.0\\.1:\\d+ is in use by process ${process.pid} \\(.*?\\) \\(EADDRINUSE\\)`;
+  assert.match(first, new RegExp(`it waits: (${one}; ){3}and 47 more$`));
+  // they are opened together, too
+  assert.ok(later.length < 5, out);
 });
 
 test("a server that waits for an address says so, in the log and to who asks, and starts as soon as it is free", async () => {
