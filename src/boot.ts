@@ -2,10 +2,11 @@
  * What `node pingora-entry.cjs` runs: loads the bundle beside this file with the code cache that the build left there, so that
  * a start costs no parsing. Works the same on every Node; a cache of another Node is ignored.
  */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Script } from "node:vm";
+import { leaveRefusal } from "./library/refusal-file.js";
 
 const nodeRequire = createRequire(__filename);
 const writeCache = process.env.PINGORA_ENTRY_WRITE_CODE_CACHE === "1";
@@ -23,12 +24,34 @@ function readCache(name: string): Buffer | undefined {
   }
 }
 
+/** exitCodes.os: the table itself is in the bundles */
+const osCode = 71;
+
+/** A bundle was not copied, or not to its end. */
+class NotWhole extends Error {
+  readonly code = "NOT_WHOLE";
+}
+
+function compiled(name: string, filename: string): Script {
+  const cachedData = readCache(name);
+  try {
+    const text = readFileSync(filename, "utf8");
+    // every bundle ends with a line; one that is cut off between two statements would run, and do nothing
+    if (!text.endsWith("\n")) throw new SyntaxError("it is cut off");
+    const source = `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
+    return new Script(source, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what =
+      error instanceof SyntaxError ? `damaged: ${message}` : code === "ENOENT" ? "missing" : `unreadable: ${message}`;
+    throw new NotWhole(`${name} is ${what}`);
+  }
+}
+
 function load(name: string): unknown {
   if (loaded.has(name)) return loaded.get(name);
   const filename = join(__dirname, name);
-  const cachedData = readCache(name);
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(filename, "utf8")}\n})`;
-  const script = new Script(source, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
+  const script = compiled(name, filename);
   const module = { exports: {} };
   loaded.set(name, module.exports);
   const bundles = (id: string): unknown =>
@@ -45,4 +68,14 @@ function load(name: string): unknown {
   return module.exports;
 }
 
-load("main.cjs");
+try {
+  load("main.cjs");
+} catch (error) {
+  if (!(error instanceof NotWhole)) throw error;
+  const text = `pingora-entry: this release is not whole: ${error.message}\n`;
+  leaveRefusal(text, process.env);
+  process.exitCode = osCode;
+  try {
+    writeSync(2, text);
+  } catch {}
+}

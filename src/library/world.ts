@@ -36,6 +36,7 @@ import { processBody } from "../runtime/process-body.js";
 import { mustOwn, readState, saveWait, stateName } from "../runtime/saved-state.js";
 import { ServerRun } from "../runtime/server-run.js";
 import type { UpgradeParts } from "../runtime/upgrade-parts.js";
+import { adminBundle } from "./admin-bundle.js";
 import { farewell, lastWords } from "./farewell.js";
 import { writePidFile } from "./pid-file.js";
 import { type Place, takePlace } from "./place.js";
@@ -200,10 +201,10 @@ async function putTogether(
     },
     adminListeners: adminListeners(plan),
     prepareAdmin: async () => {
-      await import("./admin.js");
+      await adminBundle();
     },
     openAdmin: async (listeners, control) => {
-      const { openAdmin } = await import("./admin.js");
+      const { openAdmin } = await adminBundle();
       const [tcpFd, controlFd] = [adminListenerNames.tcp, adminListenerNames.control].map(
         (name) => listeners.get(name)?.fd,
       );

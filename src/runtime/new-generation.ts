@@ -31,6 +31,8 @@ export interface NewParts {
   readonly realPathOf: (path: string) => string;
   /** false: what is offered at its path is in another container, and is bound here anew */
   readonly isReachable: (spec: ListenerSpec) => boolean;
+  /** loads what its endpoints need: they open when it owns */
+  readonly prepareAdmin: () => Promise<void>;
   /** how long its services may take to be ready */
   readonly bootMs: number;
   readonly snapshot: () => Snapshot;
@@ -146,8 +148,10 @@ export class NewGeneration {
     const stopped = () => this.#giveUp(this.#parts.whyStopping());
     signal.addEventListener("abort", stopped, { once: true });
     try {
+      const prepared = this.#adminPrepared();
       const ended = await this.#servicesReady(signal, this.#readyBy);
       if (ended !== undefined) return failure(ended);
+      if (!(await prepared)) return failure(await session.ended);
       this.#enter("READY", "required services are ready");
       const promoted = await session.ready(services.stopFirst);
       if (!promoted.ok) return failure(promoted.end);
@@ -185,6 +189,18 @@ export class NewGeneration {
     } catch (error) {
       this.#giveUp({ reason: problemsOf(error), cause: "other" });
       throw error;
+    }
+  }
+
+  /** After COMMIT it would be too late to find that a part of the release is missing. */
+  async #adminPrepared(): Promise<boolean> {
+    try {
+      await this.#parts.prepareAdmin();
+      return true;
+    } catch (error) {
+      if (!(error instanceof EntryError)) this.#parts.log.error("the endpoints cannot be loaded", { err: error });
+      this.#giveUp({ reason: problemsOf(error), cause: "check" });
+      return false;
     }
   }
 

@@ -34,7 +34,7 @@ export interface ServerParts {
   readonly adminListeners: readonly ListenerSpec[];
   /** loads and opens the endpoints; called when the first services have been started */
   readonly openAdmin: (listeners: ReadonlyMap<string, BoundListener>, control: Control) => Promise<OpenEndpoints>;
-  /** loads what openAdmin needs, so that it opens at once */
+  /** loads what openAdmin needs, so that it opens at once; rejects as that would when it is not there */
   readonly prepareAdmin: () => Promise<void>;
   /** undefined: this server takes part in no upgrade; `noUpgrades` says why */
   readonly upgrade?: UpgradeParts;

@@ -228,11 +228,8 @@ export class ServerRun {
     BootstrapComplete: async (scope) => {
       this.#services.start();
       const takenOver = this.#succession.takeOver(scope.signal);
-      if (takenOver !== undefined) {
-        // the endpoints are the old generation's until then
-        void this.#parts.prepareAdmin().catch(() => {});
-        return await takenOver;
-      }
+      // the endpoints are the old generation's until then
+      if (takenOver !== undefined) return await takenOver;
       this.#endpoints.open();
       await this.#services.allReady(scope.signal);
       return { event: "ServicesReady", cause: "every required service is ready" };

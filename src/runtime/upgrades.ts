@@ -37,7 +37,7 @@ export interface SavedUpgrade {
 export interface UpgradesParts {
   readonly server: Pick<
     ServerParts,
-    "clock" | "log" | "init" | "sockets" | "closeFd" | "addressesOf" | "realPathOf"
+    "clock" | "log" | "init" | "sockets" | "closeFd" | "addressesOf" | "realPathOf" | "prepareAdmin"
   > & {
     readonly plan: Plan;
   };
@@ -154,6 +154,7 @@ export class Upgrades {
         addressesOf: server.addressesOf,
         realPathOf: server.realPathOf,
         isReachable: (spec) => server.sockets.isReachable(spec),
+        prepareAdmin: server.prepareAdmin,
         bootMs: plan.upgrade.bootMs,
         snapshot: () => store.snapshot,
         watch: (look) => store.subscribe({ snapshot: look }),

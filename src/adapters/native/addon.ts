@@ -1,6 +1,7 @@
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EntryError } from "../../core/entry-error.js";
+import { cutOff, otherMachine } from "./library-file.js";
 
 /** As getsockname(2) and recvmsg(2) tell. `none`: no address, or a family other than these. */
 export type SocketAddress =
@@ -142,53 +143,17 @@ function findAddon(): string {
   throw new EntryError("os", `cannot load the native addon: ${file} does not exist; build it with \`npm run setup\``);
 }
 
-/** What the loader says of a file for another machine is that there is none. Undefined: it is for this one. */
-function otherMachine(path: string): string | undefined {
-  const [found, needed] = [machineOf(path), machineOf(process.execPath)];
-  if (found === undefined || needed === undefined || found === needed) return undefined;
-  return `${path} is for ${machineName(found)}, and this Node for ${machineName(needed)}: a release for this architecture is needed`;
-}
-
-const elf = Buffer.from("\x7fELF");
-/** elf(5), e_machine. Of a big-endian machine it is read swapped, on both sides: still the same, or another */
-const machineAt = 18;
-
-function machineOf(path: string): number | undefined {
-  try {
-    const head = Buffer.alloc(machineAt + 2);
-    const fd = openSync(path, "r");
-    try {
-      readSync(fd, head, 0, head.length, 0);
-    } finally {
-      closeSync(fd);
-    }
-    return head.subarray(0, elf.length).equals(elf) ? head.readUInt16LE(machineAt) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function machineName(machine: number): string {
-  const names: Readonly<Record<number, string>> = {
-    3: "x86",
-    21: "ppc64",
-    40: "arm",
-    62: "x86_64",
-    183: "aarch64",
-    243: "riscv",
-  };
-  return names[machine] ?? `another machine (ELF ${machine})`;
-}
-
 let loaded: Addon | undefined;
 
 /**
  * The addon, loaded at the first call.
- * @throws EntryError os: it is missing, or made for another machine
+ * @throws EntryError os: it is missing, cut off, or made for another machine
  */
 export function native(): Addon {
   if (loaded) return loaded;
   const path = findAddon();
+  const damage = cutOff(path);
+  if (damage !== undefined) throw new EntryError("os", `cannot load the native addon: ${damage}`);
   const module = { exports: {} };
   try {
     process.dlopen(module, path);

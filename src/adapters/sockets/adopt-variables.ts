@@ -3,6 +3,7 @@ import type { Problem } from "../../core/entry-error.js";
 import { signalName, signalNumber } from "../../core/signals.js";
 import type { BoundListener } from "../../runtime/ports.js";
 import { addressDigits } from "../native/address-digits.js";
+import { libraryProblem } from "../native/library-file.js";
 import { listenerAddress } from "./placeholders.js";
 
 /** Ignored by default: the processes of a service that do not know it, and a program just being executed, are not ended by it. */
@@ -67,7 +68,9 @@ export function adoptVariables(
 function whyNoLibrary(library: string | undefined): string | undefined {
   if (library === undefined || !existsSync(library)) return `the library ${library ?? "adopt.so"} is not there`;
   // ld.so(8): nothing escapes them
-  return /[\s:]/.test(library) ? `LD_PRELOAD cannot say the path ${library}: it has a colon or a blank` : undefined;
+  if (/[\s:]/.test(library)) return `LD_PRELOAD cannot say the path ${library}: it has a colon or a blank`;
+  // ld.so(8) goes on without it, or dies: the program would be refused the address
+  return libraryProblem(library);
 }
 
 function offer(listener: BoundListener, target: number): string {

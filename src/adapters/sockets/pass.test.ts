@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -11,7 +11,7 @@ import { passListeners } from "./pass.js";
 const directory = mkdtempSync(join(tmpdir(), "pingora-entry-pass-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 const adoptLibrary = join(directory, "adopt.so");
-for (const file of [adoptLibrary, join(directory, "with blank.so")]) writeFileSync(file, "");
+for (const file of [adoptLibrary, join(directory, "with blank.so")]) copyFileSync("dist/bin/adopt.so", file);
 
 function listener(name: string, fd: number, passAs: PassAs = "systemd", path?: string): BoundListener {
   const address =
@@ -98,12 +98,24 @@ test("passListeners has the program drained by the signal that its environment n
   assert.deepEqual(drained("off"), ["0", undefined, undefined]);
 });
 
-test("passListeners refuses to have a socket adopted when the library is missing or LD_PRELOAD cannot say its path", () => {
-  for (const library of [undefined, "/nowhere/adopt.so", `${directory}/with blank.so`]) {
+test("passListeners refuses to have a socket adopted when the library cannot be loaded, or LD_PRELOAD cannot say its path", () => {
+  const half = join(directory, "half.so");
+  copyFileSync(adoptLibrary, half);
+  truncateSync(half, 20_000);
+  const cases: readonly (readonly [string | undefined, RegExp])[] = [
+    [undefined, /adopt\.so is not there$/],
+    ["/nowhere/adopt.so", /is not there$/],
+    [`${directory}/with blank.so`, /it has a colon or a blank$/],
+    [half, /half\.so is not whole: it has 20000 bytes, at least \d+ are needed$/],
+  ];
+  for (const [library, why] of cases) {
     assert.throws(
       () =>
         passListeners(["srv"], {}, [listener("a", 9, "adopt")], library === undefined ? {} : { adoptLibrary: library }),
-      (error) => error instanceof EntryError && /"a" cannot be adopted: /.test(error.problems[0]?.message ?? ""),
+      (error) => {
+        const said = error instanceof EntryError ? (error.problems[0]?.message ?? "") : "";
+        return said.startsWith('"a" cannot be adopted: ') && why.test(said);
+      },
     );
   }
 });
