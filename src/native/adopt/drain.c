@@ -96,7 +96,10 @@ static void replace(struct offer *offer)
         if (drain.places[i].offer != offer)
             continue;
         long flags = CALL(SYS_fcntl, fd, DESCRIPTOR_GET);
-        CALL(SYS_dup3, made, fd, flags > 0 && (flags & CLOSE_ON_EXEC) ? FLAG_CLOEXEC : 0);
+        long result = CALL(SYS_dup3, made, fd, flags > 0 && (flags & CLOSE_ON_EXEC) ? FLAG_CLOEXEC : 0);
+        /* beyond what the program may have (RLIMIT_NOFILE), where nothing new can be put; left, it would look as if it could still accept */
+        if (result < 0 && fd == offer->fd)
+            CALL(SYS_close, fd);
     }
     CALL(SYS_close, made);
 }

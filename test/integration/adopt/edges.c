@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -453,6 +454,27 @@ static void in_threads(void)
 }
 
 static void without_numbers(void)
+static ino_t inode_at(int fd)
+{
+    struct stat file;
+    return fstat(fd, &file) == 0 ? file.st_ino : 0;
+}
+
+/* the kept number is beyond what the program may have */
+static void low_limit(void)
+{
+    struct rlimit limit;
+    MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = 64;
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int fd = server(0);
+    ino_t adopted = inode_at(fd);
+    MUST(inode_at(KEPT) == adopted);
+    drain();
+    client();
+    MUST(readable(fd, 50) == 0 && inode_at(fd) != adopted && inode_at(KEPT) != adopted);
+}
+
 {
     int fd = server(0), last = fd, next;
     struct rlimit limit = {512, 512};
@@ -499,7 +521,7 @@ int main(int argc, char **argv)
         {"large-number", large_number}, {"overwritten", overwritten}, {"drained", drained}, {"drained-early", drained_early}, {"refused", refused}, {"reset-handler", reset_handler},
         {"own-handler", own_handler}, {"blocked", blocked}, {"own-wait", own_wait}, {"drained-in-accept", drained_in_accept},
         {"both-signals", both_signals}, {"both-signals-after", both_signals_after}, {"connected", connected}, {"forked", forked}, {"shut-down", shut_down}, {"of-threads", of_threads}, {"in-epoll", in_epoll}, {"in-threads", in_threads},
-        {"without-numbers", without_numbers}, {"closed-from", closed_from},
+        {"without-numbers", without_numbers}, {"low-limit", low_limit}, {"closed-from", closed_from},
     };
     port = argc > 1 ? atoi(argv[1]) : 0;
     alarm(20);
