@@ -1,4 +1,5 @@
 /* accept(), getsockname() and getpeername(). */
+#include "drain.h"
 #include "next.h"
 #include "translate.h"
 #include "waiting.h"
@@ -16,9 +17,10 @@ static int accept_any(int fd, void *address, unsigned *length, int flags, bool p
     struct address whole = {0};
     unsigned whole_length = sizeof whole;
     int result;
-    do
+    do {
+        drain_wait_begins();
         result = offer == NULL ? accept_once(fd, address, length, flags, plain) : accept_once(fd, &whole, &whole_length, flags, plain);
-    while (result < 0 && waited(fd));
+    } while (result < 0 && waited(fd));
     if (result >= 0 && offer != NULL)
         translate_to(&whole, whole_length, offer->wanted_family, address, length);
     return result;

@@ -2,6 +2,7 @@
  * connect() is of the socket, not of the program: a datagram socket with a peer is deaf to everybody else, for all who share it and whoever comes
  * after them, and a connection to no family ends the listening. Neither can be had of a shared socket.
  */
+#include "drain.h"
 #include "kept.h"
 #include "next.h"
 
@@ -19,5 +20,10 @@ EXPORT int connect(int fd, const void *to, unsigned length)
     const struct offer *offer = kept_socket(fd);
     if (offer != NULL)
         return (int)answer(refuse(offer, to, length));
-    return next.connect == NULL ? (int)answer(CALL(SYS_connect, fd, to, length)) : next.connect(fd, to, length);
+    int result;
+    do {
+        drain_wait_begins();
+        result = next.connect == NULL ? (int)answer(CALL(SYS_connect, fd, to, length)) : next.connect(fd, to, length);
+    } while (result < 0 && drain_cut());
+    return result;
 }

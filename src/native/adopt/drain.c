@@ -152,7 +152,7 @@ void drain_one(int fd)
 static __thread int alone __attribute__((tls_model("initial-exec")));
 
 void drain_wait_begins(void) { __atomic_store_n(&alone, 0, __ATOMIC_RELAXED); }
-bool drain_interrupted(void) { return __atomic_load_n(&alone, __ATOMIC_RELAXED) != 0; }
+bool drain_cut(void) { return *error_place() == E_INTR && __atomic_load_n(&alone, __ATOMIC_RELAXED) != 0; }
 
 /* in struct ucontext: what the interrupted code has as the answer of its system call, and the signals that were blocked */
 #if defined(__x86_64__)

@@ -13,6 +13,10 @@ void drain_one(int fd);
 /* Whether the signal is ours: the program has no handler of its own for it. */
 bool drain_armed(void);
 
-/* Around a call that waits: whether this thread was interrupted by our handler alone. A program that knows nothing of the signal is not to see that. */
+/*
+ * Around a call that waits: whether it failed because our handler, and no other, interrupted this thread. A program that knows nothing of the
+ * signal is not to see that: the call is tried again. SA_RESTART is not enough: the kernel restarts no call on a socket that has a time limit
+ * (SO_RCVTIMEO, SO_SNDTIMEO). The limit begins anew.
+ */
 void drain_wait_begins(void);
-bool drain_interrupted(void);
+bool drain_cut(void);

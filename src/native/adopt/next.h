@@ -21,6 +21,9 @@
     X(recvfrom, long, (int, void *, size_t, int, void *, unsigned *)) \
     X(recvmsg, long, (int, struct message *, int)) \
     X(recvmmsg, int, (int, struct messages *, unsigned, int, void *)) \
+    X(send, long, (int, const void *, size_t, int)) \
+    X(write, long, (int, const void *, size_t)) \
+    X(writev, long, (int, const void *, int)) \
     X(sendto, long, (int, const void *, size_t, int, const void *, unsigned)) \
     X(sendmsg, long, (int, const struct message *, int)) \
     X(sendmmsg, int, (int, struct messages *, unsigned, int)) \

@@ -8,7 +8,7 @@ enum {
     SYS_getsockopt = 55, SYS_ioctl = 16, SYS_listen = 50, SYS_openat = 257, SYS_prlimit64 = 302, SYS_read = 0, SYS_readv = 19, SYS_recvfrom = 45,
     SYS_recvmmsg = 299, SYS_recvmsg = 47, SYS_rt_sigaction = 13, SYS_rt_sigpending = 127, SYS_rt_sigprocmask = 14, SYS_rt_sigtimedwait = 128,
     SYS_sendmmsg = 307, SYS_sendmsg = 46, SYS_sendto = 44, SYS_sched_yield = 24, SYS_setsockopt = 54, SYS_shutdown = 48, SYS_socket = 41,
-    SYS_statx = 332, SYS_unlinkat = 263,
+    SYS_statx = 332, SYS_unlinkat = 263, SYS_write = 1, SYS_writev = 20,
 };
 #elif defined(__aarch64__)
 enum {
@@ -17,7 +17,7 @@ enum {
     SYS_getsockopt = 209, SYS_ioctl = 29, SYS_listen = 201, SYS_openat = 56, SYS_prlimit64 = 261, SYS_read = 63, SYS_readv = 65, SYS_recvfrom = 207,
     SYS_recvmmsg = 243, SYS_recvmsg = 212, SYS_rt_sigaction = 134, SYS_rt_sigpending = 136, SYS_rt_sigprocmask = 135, SYS_rt_sigtimedwait = 137,
     SYS_sendmmsg = 269, SYS_sendmsg = 211, SYS_sendto = 206, SYS_sched_yield = 124, SYS_setsockopt = 208, SYS_shutdown = 210, SYS_socket = 198,
-    SYS_statx = 291, SYS_unlinkat = 35,
+    SYS_statx = 291, SYS_unlinkat = 35, SYS_write = 64, SYS_writev = 66,
 };
 #else
 #error "adopt: x86-64 and arm64 only"

@@ -1,4 +1,5 @@
-/* Receiving from datagram sockets, also by read() and its like. */
+/* Receiving from datagram sockets, also by read() and its like; and from any socket with a time limit, when it is drained meanwhile. */
+#include "drain.h"
 #include "next.h"
 #include "translate.h"
 #include "waiting.h"
@@ -6,27 +7,30 @@
 EXPORT long recv(int fd, void *bytes, size_t size, int flags)
 {
     long result;
-    do
+    do {
+        drain_wait_begins();
         result = next.recv == NULL ? answer(CALL(SYS_recvfrom, fd, bytes, size, flags, 0, 0)) : next.recv(fd, bytes, size, flags);
-    while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
+    } while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
     return result;
 }
 
 EXPORT long read(int fd, void *bytes, size_t size)
 {
     long result;
-    do
+    do {
+        drain_wait_begins();
         result = next.read == NULL ? answer(CALL(SYS_read, fd, bytes, size)) : next.read(fd, bytes, size);
-    while (result < 0 && waited(fd));
+    } while (result < 0 && waited(fd));
     return result;
 }
 
 EXPORT long readv(int fd, const void *parts, int count)
 {
     long result;
-    do
+    do {
+        drain_wait_begins();
         result = next.readv == NULL ? answer(CALL(SYS_readv, fd, parts, count)) : next.readv(fd, parts, count);
-    while (result < 0 && waited(fd));
+    } while (result < 0 && waited(fd));
     return result;
 }
 
@@ -41,9 +45,10 @@ EXPORT long recvfrom(int fd, void *bytes, size_t size, int flags, void *from, un
     struct address whole = {0};
     unsigned whole_length = sizeof whole;
     long result;
-    do
+    do {
+        drain_wait_begins();
         result = receive_once(fd, bytes, size, flags, offer == NULL ? from : &whole, offer == NULL ? length : &whole_length);
-    while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
+    } while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
     if (result >= 0 && offer != NULL)
         translate_to(&whole, whole_length, offer->wanted_family, from, length);
     return result;
@@ -52,9 +57,10 @@ EXPORT long recvfrom(int fd, void *bytes, size_t size, int flags, void *from, un
 static long receive_message(int fd, struct message *message, int flags)
 {
     long result;
-    do
+    do {
+        drain_wait_begins();
         result = next.recvmsg == NULL ? answer(CALL(SYS_recvmsg, fd, message, flags)) : next.recvmsg(fd, message, flags);
-    while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
+    } while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
     return result;
 }
 
@@ -81,9 +87,10 @@ EXPORT int recvmmsg(int fd, struct messages *list, unsigned count, int flags, vo
 {
     int result;
     if (translated(fd) == NULL) {
-        do
+        do {
+            drain_wait_begins();
             result = next.recvmmsg == NULL ? (int)answer(CALL(SYS_recvmmsg, fd, list, count, flags, timeout)) : next.recvmmsg(fd, list, count, flags, timeout);
-        while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
+        } while (result < 0 && !(flags & MESSAGE_DONTWAIT) && waited(fd));
         return result;
     }
     flags &= ~MESSAGE_WAIT_FOR_ONE;

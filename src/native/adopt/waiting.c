@@ -39,13 +39,15 @@ static bool wait_for(int fd)
             *error_place() = E_AGAIN;
             return false;
         }
-        if (*error_place() != E_INTR || (!drain_interrupted() && !goes_on_after_signals()))
+        if (*error_place() != E_INTR || (!drain_cut() && !goes_on_after_signals()))
             return false;
     }
 }
 
 bool waited(int fd)
 {
+    if (drain_cut())
+        return true;
     if (!kept.has_bound || next.poll == NULL || *error_place() != E_AGAIN)
         return false;
     struct offer *offer = kept_socket(fd);

@@ -7,5 +7,8 @@
 
 #include <stdbool.h>
 
-/* After a call that failed: whether to try it again, having waited. False: it ends with the error that is set. */
+/*
+ * After a call that failed: whether to try it again, having waited, or because our signal cut it. False: it ends with the error that is set.
+ * drain_wait_begins() comes before each try.
+ */
 bool waited(int fd);

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
 #include "must.h"
 
 static int port;
@@ -307,21 +308,6 @@ static void own_wait(void)
     MUST(accept(fd, NULL, NULL) >= 0);
 }
 
-static int sleeps(pid_t pid)
-{
-    char path[64], text[4096] = "";
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    int fd = open(path, O_RDONLY);
-    MUST(fd >= 0 && read(fd, text, sizeof text - 1) > 0 && close(fd) == 0);
-    return strstr(text, "State:\tS") != NULL && strstr(text, "SigPnd:\t0000000000000000") && strstr(text, "ShdPnd:\t0000000000000000");
-}
-
-static void wait_until_asleep(pid_t pid)
-{
-    while (!sleeps(pid))
-        usleep(1000);
-}
-
 static void drained_in_accept(void)
 {
     int fd = server(0);
@@ -454,6 +440,20 @@ static void in_threads(void)
 }
 
 static void without_numbers(void)
+{
+    int fd = server(0), last = fd, next;
+    struct rlimit limit = {512, 512};
+    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int waiting = client();
+    MUST(accept(fd, NULL, NULL) >= 0 && waiting >= 0);
+    while ((next = dup(STDOUT_FILENO)) >= 0)
+        last = next;
+    drain();
+    MUST(close(last) == 0);
+    int one = client();
+    MUST(one >= 0 && readable(fd, 50) == 0);
+}
+
 static ino_t inode_at(int fd)
 {
     struct stat file;
@@ -473,20 +473,6 @@ static void low_limit(void)
     drain();
     client();
     MUST(readable(fd, 50) == 0 && inode_at(fd) != adopted && inode_at(KEPT) != adopted);
-}
-
-{
-    int fd = server(0), last = fd, next;
-    struct rlimit limit = {512, 512};
-    MUST(setrlimit(RLIMIT_NOFILE, &limit) == 0);
-    int waiting = client();
-    MUST(accept(fd, NULL, NULL) >= 0 && waiting >= 0);
-    while ((next = dup(STDOUT_FILENO)) >= 0)
-        last = next;
-    drain();
-    MUST(close(last) == 0);
-    int one = client();
-    MUST(one >= 0 && readable(fd, 50) == 0);
 }
 
 /* musl has none, nor glibc before 2.34: it is the library's */

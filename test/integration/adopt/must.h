@@ -1,4 +1,6 @@
 /* What must be so, else the program says where it is not, and ends. */
+#pragma once
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
