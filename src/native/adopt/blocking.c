@@ -10,15 +10,27 @@ static struct offer *bound_at(int fd)
     return offer != NULL && offer->bound ? offer : NULL;
 }
 
+/* The offer at `fd`, of which the program now says whether it blocks: also of one that it was passed, and did not bind. */
+static struct offer *told_at(int fd, bool blocking)
+{
+    struct offer *offer = kept_socket(fd);
+    if (offer == NULL)
+        return NULL;
+    offer->blocking = blocking;
+    if (!offer->bound) {
+        offer->wanted_family = offer->family;
+        offer->bound = kept.has_bound = true;
+    }
+    return offer;
+}
+
 static int control(int (*call)(int, int, ...), int fd, int command, unsigned long value)
 {
-    struct offer *offer = command == STATUS_GET || command == STATUS_SET ? bound_at(fd) : NULL;
-    if (offer != NULL && command == STATUS_SET) {
-        offer->blocking = !(value & FLAG_NONBLOCK);
+    struct offer *offer = command == STATUS_GET ? bound_at(fd) : NULL;
+    if (command == STATUS_SET && told_at(fd, !(value & FLAG_NONBLOCK)) != NULL)
         value |= FLAG_NONBLOCK;
-    }
     int result = call == NULL ? (int)answer(CALL(SYS_fcntl, fd, command, value)) : call(fd, command, value);
-    return offer != NULL && command == STATUS_GET && result >= 0 && offer->blocking ? result & ~FLAG_NONBLOCK : result;
+    return offer != NULL && result >= 0 && offer->blocking ? result & ~FLAG_NONBLOCK : result;
 }
 
 EXPORT int fcntl(int fd, int command, ...)
@@ -45,10 +57,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_start(list, request);
     void *value = va_arg(list, void *);
     va_end(list);
-    struct offer *offer = (unsigned)request == REQUEST_NONBLOCK && value != NULL ? bound_at(fd) : NULL;
-    if (offer != NULL) {
-        offer->blocking = *(int *)value == 0;
-        return 0;
-    }
+    int on = 1;
+    if ((unsigned)request == REQUEST_NONBLOCK && value != NULL && told_at(fd, *(int *)value == 0) != NULL)
+        value = &on;
     return next.ioctl == NULL ? (int)answer(CALL(SYS_ioctl, fd, request, value)) : next.ioctl(fd, request, value);
 }

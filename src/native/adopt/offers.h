@@ -26,7 +26,7 @@ struct offer {
     bool ipv6_only;
     uint64_t cookie;  /* tells the socket, whatever its number is */
     uint64_t drained; /* cookie of the private one that took its place; 0: none did */
-    /* how this program wants it, since its bind() */
+    /* how this program wants it, since its bind(), or since it said whether it blocks */
     bool bound, blocking;
     uint16_t wanted_family;
 };

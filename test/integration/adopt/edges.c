@@ -486,6 +486,46 @@ static void closed_from(void)
     MUST(close(KEPT) == 0 && fcntl(KEPT, F_GETFD) == 0);
 }
 
+/* as the kernel has it, for all who share the socket */
+static int never_blocks(int fd) { return syscall(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK; }
+
+static pid_t client_when_asleep(void)
+{
+    pid_t program = getpid(), child = fork();
+    if (child != 0)
+        return child;
+    wait_until_asleep(program);
+    client();
+    _exit(0);
+}
+
+/* what it executes has the listener from it, and does not bind it */
+static void passed_on(char **argv)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", server(0));
+    execl(argv[0], argv[0], argv[1], "has", number, NULL);
+    MUST(0);
+}
+
+static void has(int fd)
+{
+    int on = 1, off = 0;
+    MUST(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    MUST(accept(fd, NULL, NULL) < 0 && errno == EAGAIN);
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK) && never_blocks(fd));
+    pid_t child = client_when_asleep();
+    MUST(accept(fd, NULL, NULL) >= 0 && waitpid(child, NULL, 0) == child);
+    MUST(ioctl(fd, FIONBIO, &on) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK));
+    MUST(accept(fd, NULL, NULL) < 0 && errno == EAGAIN);
+    MUST(ioctl(fd, FIONBIO, &off) == 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK) && never_blocks(fd));
+    struct sockaddr_in own;
+    socklen_t length = sizeof own;
+    MUST(getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_family == AF_INET && own.sin_port == htons((uint16_t)port));
+    client();
+    MUST(accept(fd, (struct sockaddr *)&own, &length) >= 0 && own.sin_family == AF_INET);
+}
+
 static void lists(char **argv)
 {
     char *const environment[] = {"X=y", NULL};
@@ -513,6 +553,13 @@ int main(int argc, char **argv)
     alarm(20);
     if (argc > 2 && strcmp(argv[2], "lists") == 0)
         lists(argv);
+    if (argc > 2 && strcmp(argv[2], "passed-on") == 0)
+        passed_on(argv);
+    if (argc > 3 && strcmp(argv[2], "has") == 0) {
+        has(atoi(argv[3]));
+        puts("ok");
+        return 0;
+    }
     if (argc > 2 && strcmp(argv[2], "drained-before-exec") == 0)
         drained_before_exec(argv);
     for (size_t i = 0; argc > 2 && i < sizeof ways / sizeof ways[0]; i++)

@@ -33,6 +33,7 @@ const ways: Readonly<Record<string, string>> = {
   "in-threads": "is left by all threads after the drain, and they do not spin",
   "without-numbers": "can be drained when no descriptor is free",
   "low-limit": "is held no more after the drain by a program that may have fewer descriptors than where it is kept",
+  "passed-on": "waits as the program says that was passed it without binding it, whatever it is to others",
   "closed-from": "survives closefrom",
   lists: "survives execle with an environment of its own, and execl with its number marked as to be closed",
 };
