@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../harness.js";
@@ -12,6 +12,12 @@ function signal(pid: number, number: NodeJS.Signals | number): void {
   } catch {
     // it has ended
   }
+}
+
+/** Whether a process has a handler for a signal. */
+function catches(pid: number, number: number): boolean {
+  const mask = /^SigCgt:\t([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+  return ((BigInt(`0x${mask}`) >> BigInt(number - 1)) & 1n) === 1n;
 }
 
 const clockTicks = 100; // sysconf(_SC_CLK_TCK) of every Linux we run on
@@ -28,6 +34,10 @@ for (const program of programs) {
       },
       { what: "no process has the socket" },
     );
+  const settled = (pid: number) =>
+    program.settledWith === undefined ||
+    (readFileSync(`/proc/${pid}/environ`, "utf8").includes(`\0${program.settledWith}=`) &&
+      catches(pid, program.drainedBy ?? 0));
   const skip = inPath(program.needs) ? false : `${program.needs} is not installed`;
 
   test(`${program.name} serves on the listener unchanged, and two of it at once share it`, { skip }, async () => {
@@ -63,6 +73,7 @@ for (const program of programs) {
     // the answer first: it may be of a worker that is forked meanwhile
     const first = Number(await ask(stage).answer);
     assert.ok(treeOf(pid).includes(first));
+    await eventually(() => settled(pid), { what: "it has settled" });
     // its server binds in `pid` or below; requests in flight are in some process of the tree
     const slow = program.slow ? ask(stage, "/slow") : undefined;
     if (slow !== undefined) await eventually(() => accepted(stage.port) > 0, { what: "the slow request is accepted" });
@@ -96,6 +107,7 @@ for (const program of programs) {
       timeoutMs: 20_000,
       what: "both have bound",
     });
+    await eventually(() => settled(old), { what: "the old one has settled" });
     let answered = 0;
     let late = 0;
     let drained = false;

@@ -13,6 +13,8 @@ export interface ServerProgram {
   readonly command: Command;
   /** of the service's environment, and the signal that it is drained by: for what has another use of ours */
   readonly drainedBy?: number;
+  /** set for what it is when it has executed itself anew: a signal that comes before the library is there again ends it */
+  readonly settledWith?: string;
   /** it answers `/slow` only when the file `hold` in its folder is gone */
   readonly slow: boolean;
 }
@@ -281,6 +283,7 @@ export const programs: readonly ServerProgram[] = [
     needs: "haproxy",
     slow: false,
     drainedBy: 62,
+    settledWith: "HAPROXY_MWORKER_WAIT_ONLY",
     command: (_dir, host, port) => ["haproxy", "-W", "-db", "-f", haproxyConfiguration(host, port)],
   },
   {
