@@ -11,12 +11,14 @@ export function serviceChanges(before: Snapshot | undefined, after: Snapshot): s
   });
 }
 
-/** Steps of an upgrade, and how it ended: "upgrade READY (generation 2)", "upgrade rolled back: NEW: not ready within 60 s". */
+/** Steps of an upgrade, and how it ended: "upgrade READY (to generation 2)", "upgrade rolled back: NEW: not ready within 60 s". */
 export function upgradeChanges(before: Snapshot | undefined, { upgrade, lastUpgrade }: Snapshot): string[] {
   const changes: string[] = [];
   const was = before?.upgrade;
   if (upgrade !== undefined && (was?.step !== upgrade.step || was.attempt !== upgrade.attempt))
-    changes.push(`upgrade ${upgrade.step} (generation ${upgrade.peer.generation})`);
+    changes.push(
+      `upgrade ${upgrade.step} (${upgrade.role === "old" ? "to" : "from"} generation ${upgrade.peer.generation})`,
+    );
   if (before !== undefined && lastUpgrade !== undefined && lastUpgrade.at !== before.lastUpgrade?.at) {
     const { result, reason, generation } = lastUpgrade;
     changes.push(

@@ -165,9 +165,9 @@ test("upgradeChanges tells each step of an upgrade once, and how it ended", () =
   const ended = { attempt: "a", at: now, seconds: 2, generation: 2, warnings: [] };
   const step = (name: string) => ({ attempt: "a", role: "old" as const, step: name, since: 1, peer });
   const [none, offer] = [snapshot({}), snapshot({ upgrade: step("OFFER") })];
-  assert.deepEqual(upgradeChanges(none, offer), ["upgrade OFFER (generation 2)"]);
+  assert.deepEqual(upgradeChanges(none, offer), ["upgrade OFFER (to generation 2)"]);
   assert.deepEqual(upgradeChanges(offer, offer), []);
-  assert.deepEqual(upgradeChanges(offer, snapshot({ upgrade: step("CLAIM") })), ["upgrade CLAIM (generation 2)"]);
+  assert.deepEqual(upgradeChanges(offer, snapshot({ upgrade: step("CLAIM") })), ["upgrade CLAIM (to generation 2)"]);
   const lost = snapshot({ lastUpgrade: { ...ended, result: "rolled-back", reason: "not ready", cause: "unready" } });
   assert.deepEqual(upgradeChanges(offer, lost), ["upgrade rolled back: not ready"]);
   assert.deepEqual(upgradeChanges(undefined, lost), []);

@@ -76,10 +76,11 @@ export function matchSockets<S extends SocketFacts>(
           : addresses.flatMap((address) => byAddress.get(`${type} ${address}`) ?? []);
       take(spec, found?.find(isLeft));
     }
-    const byPath = groups(({ family, type, address }) => (family === "unix" ? `${type} ${realPathOf(address)}` : ""));
+    let byPath: ReadonlyMap<string, number[]> | undefined;
     for (const spec of missing) {
       const { address, name } = spec;
       if (address.kind !== "unix" || taken.has(name)) continue;
+      byPath ??= groups(({ family, type, address: at }) => (family === "unix" ? `${type} ${realPathOf(at)}` : ""));
       take(spec, byPath.get(`${address.type} ${realPathOf(address.path)}`)?.find(isLeft));
     }
   }

@@ -223,8 +223,8 @@ async function putTogether(
   });
   run.store.subscribe(tally);
   phase = () => run.store.snapshot.phase;
-  // this container is there for the next upgrade; a restarted supervisor is told by the init whose line is the primary
-  const standsBy = () => run.replacedElsewhere && init.primary && plan.upgrade.standby;
+  // this container is there for the next upgrade, unless it is to end itself; a restarted supervisor is told by the init whose line is the primary
+  const standsBy = () => run.replacedElsewhere && !run.signalled && init.primary && plan.upgrade.standby;
   /** started by an init that has a generation already */
   const guest = !init.primary;
   /** The container goes on: its process id and its last words are not this generation's. */

@@ -120,3 +120,13 @@ test("a service that new and old generation have at the same time may be restart
   await owner.server.clock.advance(1_000);
   await restarted;
 });
+
+test("a generation that was replaced has no lame duck: its clients have left it", async () => {
+  const owner = await FakeOwner.start({ shutdown: { gracePeriodMs: 30_000, lameDuckMs: 5_000, reserveMs: 1_000 } });
+  const { server } = owner;
+  await owner.takeOver(await owner.lease("other"));
+  const { shutdown } = server.run.store.snapshot;
+  assert.equal(server.run.replaced, true);
+  assert.notEqual(shutdown, undefined);
+  assert.equal(shutdown?.lameDuckUntil, undefined);
+});

@@ -95,7 +95,7 @@ export class NewGeneration {
     const { taken, unclaimed, kept } = matchSockets(here, session.sockets, addressesOf, realPathOf);
     const bound = specs.filter(({ name }) => !taken.has(name));
     for (const { name, address } of unclaimed)
-      log.warn(`nobody here claims listener "${name}" at ${address}: it ends with the old generation`);
+      log.warn(`nobody here claims listener "${name}" at ${address}: the old generation closes it`);
     for (const text of kept) log.warn(text);
     this.#crossed = crossed(bound, session.sockets, addressesOf).flatMap(crossing);
     const names = new Set([...taken.values()].map(({ name }) => name));
@@ -239,9 +239,9 @@ export class NewGeneration {
         return;
       }
       // what an operator has stopped says nothing against it
-      const counted = { ...now, services: now.services.filter(({ held }) => !held) };
-      const worst = readiness(counted).checks.find(({ ok }) => !ok);
-      if (now.phase !== "Running" || worst === undefined) return;
+      const services = now.services.filter(({ held }) => !held);
+      const worst = readiness({ ...now, phase: "Running", services }).checks.find(({ ok }) => !ok);
+      if (now.phase === "BootstrapComplete" || worst === undefined) return;
       unwatch();
       this.#giveUp({ reason: `not ready any more: ${worst.name}: ${worst.reason}`, cause: "unready" });
     });

@@ -184,8 +184,7 @@ export class OldGeneration {
     await Promise.race([clock.until(until, scope.signal), attempt.session.ended]);
     scope.signal.removeEventListener("abort", leave);
     const step = await attempt.session.finalize();
-    if (step.ok || step.end.kind === "drained")
-      return scope.signal.aborted ? { event: "ProbationPassed", cause: "stopping" } : this.#replaced(attempt);
+    if (step.ok || step.end.kind === "drained") return this.#replaced(attempt);
     return this.#lost(attempt, step.end, "SuccessorLost", scope.signal);
   };
 

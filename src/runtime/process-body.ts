@@ -132,7 +132,7 @@ export function processBody(service: ServiceSpec, spec: ProcessSpec, world: Proc
       ];
       // private sockets, which the init does not hold
       const own = new Set(bound.filter(({ standsFor }) => standsFor !== undefined).map(({ spec: { name } }) => name));
-      // a lost channel is told by its own event
+      // a lost channel, or an init without room, is told by its own event
       for (const { name, fd } of wired.kept) init.hold(name, fd).catch(() => {});
       expectExit(id, receive);
       const spawn: SpawnSpec = {

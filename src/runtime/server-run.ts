@@ -180,6 +180,11 @@ export class ServerRun {
     return this.#succession.replacedElsewhere;
   }
 
+  /** The runtime wants the container to end. */
+  get signalled(): boolean {
+    return this.#shutdown.record?.signalled === true;
+  }
+
   /** what SIGQUIT is for */
   get handsOverToPingora(): boolean {
     return this.#succession.handsOverToPingora;

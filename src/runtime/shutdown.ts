@@ -68,7 +68,8 @@ export class Shutdown {
   /** The first cause counts; the time of all deadlines is now. */
   begin(facts: Facts): StopRecord {
     const { server, services, store } = this.#parts;
-    const lameDuck = facts.requested && serving.includes(store().snapshot.phase);
+    // one that is replaced has been left by its clients already
+    const lameDuck = facts.requested && facts.drainMs === undefined && serving.includes(store().snapshot.phase);
     const requestedAt = server.clock.now();
     return this.request.begin({
       ...facts,

@@ -283,7 +283,7 @@ export class Upgrades {
     const fromBefore = init.recovered.held.get(lockName);
     // a restarted supervisor that has not become owner has made nothing of it
     if (fromBefore !== undefined && this.#parts.upgrade.owner === undefined) server.closeFd(fromBefore);
-    // ours, and the init's for a supervisor after us, stay until we end: by them it is seen who still accepts, and whose connections are whose
+    // ours, and the init's for a supervisor after us, stay, but for `stopping`: by them it is seen who still accepts, and whose connections are whose
     for (const [name, bound] of listeners) {
       if (!this.#isService(name)) init.release(heldName(name));
       if (this.old.unclaimed.has(name)) server.sockets.remove(bound);

@@ -1,3 +1,4 @@
+import type { Plan } from "../../src/core/plan.js";
 import type { UpgradeOrder, UpgradeOutcome, UpgradeProgress } from "../../src/core/upgrade-outcome.js";
 import type { DialledOwner, HandoverIdentity, NewSession, OldSession } from "../../src/runtime/handover-ports.js";
 import type { UpgradeParts } from "../../src/runtime/upgrade-parts.js";
@@ -39,7 +40,10 @@ export class FakeOwner {
     this.turnedAway = turnedAway;
   }
 
-  static async start({ services = [serviceSpec("web", { upgrade: { ...handover, strategy: "handover" } })] } = {}) {
+  static async start({
+    services = [serviceSpec("web", { upgrade: { ...handover, strategy: "handover" } })],
+    ...more
+  }: Partial<Plan> = {}) {
     const place = new FakePlace();
     const me = identity("owner", 1);
     let receive: (session: OldSession) => void = () => {};
@@ -65,7 +69,7 @@ export class FakeOwner {
       },
       renewInit: () => Promise.resolve(undefined),
     };
-    const server = new FakeServer(planOf(services), { upgrade });
+    const server = new FakeServer(planOf(services, more), { upgrade });
     await server.begin();
     return new FakeOwner(place, server, words, () => turnedAway);
   }

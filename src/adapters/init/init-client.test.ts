@@ -494,12 +494,13 @@ test("what the init refuses is told to who waits for it, and else as an event", 
   fake.say("ERROR", ["STATE", "lost"]);
   fake.say("ERROR", ["STATE", "lost"]);
   fake.say("ERROR", ["*", "lost"]);
-  await eventually(() => events.length === 2);
+  await eventually(() => events.length === 3);
   // an init of an older release does not say what it has refused
   const unnamed = init.hold("https", 0);
   fake.say("ERROR", ["?", "descriptors were lost"]);
   await assert.rejects(unnamed, /cannot hold "https": descriptors were lost/);
   assert.deepEqual(events, [
+    { kind: "refused", verb: "HOLD", reason: "it may open no more files" },
     { kind: "refused", verb: "STATE", reason: "lost" },
     { kind: "refused", verb: "*", reason: "lost" },
     { kind: "refused", verb: "?", reason: "descriptors were lost" },
@@ -525,6 +526,25 @@ test("of what travels in a memfd one is asked at a time, for the init cannot nam
   fake.say("ERROR", ["*", "lost"]);
   assert.deepEqual(await third, lost);
   assert.deepEqual(ids(), ["first", "second", "SUCCESSOR"]);
+});
+
+test("a large SPAWN that waits for its turn is not sent any more when its process was to be ended, or forgotten", async () => {
+  const { init, fake } = await connected();
+  const env = [`X=${"x".repeat(100_000)}`];
+  const first = init.spawn("first", { ...spec, env });
+  const [killed, forgotten] = ["killed", "forgotten"].map((id) => init.spawn(id, { ...spec, env }));
+  await assert.rejects(init.spawn("killed", spec), /two processes with the id killed/);
+  assert.equal(await init.signal("killed", "SIGKILL", "tree"), 1);
+  init.forget("forgotten");
+  await eventually(() => fake.seen.length === 2);
+  // an init of an older release, which does not say what it has lost
+  fake.say("ERROR", ["?", "descriptors were lost"]);
+  assert.deepEqual(await first, { ok: false, stage: "fd", errno: "EMFILE" });
+  const cancelled = { ok: false, stage: "fork", errno: "ECANCELED" };
+  assert.deepEqual([await killed, await forgotten], [cancelled, cancelled]);
+  init.save("phase", "Running");
+  await eventually(() => fake.seen.length === 3);
+  assert.equal(fake.seen[2]?.verb, "STATE");
 });
 
 test("connectInit rejects when the variable is missing or names no channel", async () => {

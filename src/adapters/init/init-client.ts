@@ -70,6 +70,8 @@ export class InitClient implements Init {
   #asked: Promise<unknown> = Promise.resolve();
   /** the id of a SPAWN that travels in a memfd: when the init loses that, it can name neither verb nor id */
   #largeSpawn: string | undefined;
+  /** ids of those that wait for their turn: what is meant for their processes must not be sent before them */
+  readonly #unsent = new Set<string>();
   /** when it was last told what the init refused, and why */
   readonly #complained = new Map<string, number>();
 
@@ -101,7 +103,7 @@ export class InitClient implements Init {
   }
 
   async spawn(id: string, spec: SpawnSpec): Promise<SpawnResult> {
-    if (this.#spawns.has(id)) throw new Error(`two processes with the id ${id}`);
+    if (this.#spawns.has(id) || this.#unsent.has(id)) throw new Error(`two processes with the id ${id}`);
     const result = await this.#spawn(id, spawnRequest(id, spec, true));
     const unknownKey = !result.ok && result.stage === "field";
     if (!unknownKey || spec.fds.every(({ held }) => held === undefined)) return result;
@@ -124,7 +126,9 @@ export class InitClient implements Init {
       return this.#spawns.wait(id);
     };
     if (bytes.length <= directBytes) return ask();
+    this.#unsent.add(id);
     return this.#inTurn(async () => {
+      if (!this.#unsent.delete(id)) return { ok: false, stage: "fork", errno: "ECANCELED" };
       this.#largeSpawn = id;
       try {
         return await ask();
@@ -138,6 +142,8 @@ export class InitClient implements Init {
     const number = signal === "0" ? 0 : signalNumber(signal);
     if (number === 0 && signal !== "0")
       throw new EntryError("usage", `cannot send "${signal}": no signal has this name`);
+    // there is no process yet, and will be none
+    if (number !== 0 && this.#unsent.delete(id)) return 1;
     const pid = this.#dead.get(id);
     if (scope !== "tree" || pid === undefined) return this.#order(id, number, scope);
     // the init walks over all processes for each: one at a time is quick, of a crowd we look after the others ourselves
@@ -178,6 +184,7 @@ export class InitClient implements Init {
   }
 
   forget(id: string): void {
+    if (this.#unsent.delete(id)) return;
     this.#dead.delete(id);
     this.#note("FORGET", [id], `FORGET ${id}`);
   }
@@ -328,8 +335,8 @@ export class InitClient implements Init {
   /** The init did not understand us, a bug of one end, or has lost descriptors: told to the request that is meant. */
   #refused(verb: string, text: string): void {
     const taken = this.#refuse(verb, text);
-    // of an init of an older release: descriptors were lost, and of what it does not say. So who waits for a HOLD is told, and the log.
-    if (taken && verb !== "?") return;
+    // not every HOLD is waited for; "?", of an init of an older release: descriptors were lost, and of what it does not say
+    if (taken && verb !== "?" && verb !== "HOLD") return;
     const [what, now] = [`${verb} ${text}`, performance.now()];
     // a state is saved often
     if (now - (this.#complained.get(what) ?? Number.NEGATIVE_INFINITY) < complaintMs) return;
@@ -346,15 +353,10 @@ export class InitClient implements Init {
         return waits;
       }
       case elsewhere:
-        if (this.#largeSpawn === undefined) {
-          const waits = this.#successors.has("SUCCESSOR");
-          this.#successors.answer("SUCCESSOR", noDescriptors);
-          return waits;
-        }
-        this.#spawns.answer(this.#largeSpawn, noDescriptors);
-        return true;
-      case "HOLD":
+        return this.#refuseLarge();
       case "?":
+        return this.#holds.refuseOldest((name) => this.#notHeld(name, text)) || this.#refuseLarge();
+      case "HOLD":
         return this.#holds.refuseOldest((name) => this.#notHeld(name, text));
       case "SPAWN":
         return this.#spawns.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
@@ -365,6 +367,17 @@ export class InitClient implements Init {
       default:
         return false;
     }
+  }
+
+  /** What travels in a memfd, and was lost with it. */
+  #refuseLarge(): boolean {
+    if (this.#largeSpawn !== undefined) {
+      this.#spawns.answer(this.#largeSpawn, noDescriptors);
+      return true;
+    }
+    const waits = this.#successors.has("SUCCESSOR");
+    this.#successors.answer("SUCCESSOR", noDescriptors);
+    return waits;
   }
 
   #notHeld(name: string, text: string): EntryError {

@@ -9,8 +9,14 @@ const none: ReadonlySet<string> = new Set();
 
 /** What /proc shows, read when it is asked for the first time. */
 class Glance {
+  /** there was one before it in this turn */
+  readonly again: boolean;
   readonly #tables = new Map<string, NetTable>();
   #processes: ReadonlyMap<string, number> | undefined;
+
+  constructor(again: boolean) {
+    this.again = again;
+  }
 
   readonly tableOf = (kind: "tcp" | "udp", family: 4 | 6): NetTable => {
     const name = `${kind}${family}`;
@@ -31,7 +37,7 @@ let latest: Glance | undefined;
 /** One for all who ask in the same turn of the loop: of thousands of listeners each may be in use. */
 function glance(): Glance {
   if (latest === undefined) {
-    latest = new Glance();
+    latest = new Glance(false);
     setImmediate(() => {
       latest = undefined;
     });
@@ -49,9 +55,9 @@ export function holderOf(address: ListenerAddress): string {
 function internetInodes({ kind, port, host }: Exclude<ListenerAddress, UnixAddress>): ReadonlySet<string> {
   const find = () => inodesInTheWay(kind, port, numericAddress(host), glance().tableOf);
   const found = find();
-  if (found.size > 0) return found;
+  if (found.size > 0 || glance().again) return found;
   // bound since the glance
-  latest = undefined;
+  latest = new Glance(true);
   return find();
 }
 

@@ -77,7 +77,7 @@ async function bind(
     // as many wait as there are addresses in use
     setMaxListeners(0, signal);
     await delay(retry.intervalMs, undefined, { signal }).catch(() => {
-      throw inUse(spec, attempt, holder, undefined);
+      throw inUse(spec, attempt, holderOf(spec.address), undefined);
     });
   }
 }

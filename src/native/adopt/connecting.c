@@ -20,10 +20,15 @@ EXPORT int connect(int fd, const void *to, unsigned length)
     const struct offer *offer = kept_socket(fd);
     if (offer != NULL)
         return (int)answer(refuse(offer, to, length));
-    int result;
-    do {
+    bool again = false;
+    for (;; again = true) {
         drain_wait_begins();
-        result = next.connect == NULL ? (int)answer(CALL(SYS_connect, fd, to, length)) : next.connect(fd, to, length);
-    } while (result < 0 && drain_cut());
-    return result;
+        int result = next.connect == NULL ? (int)answer(CALL(SYS_connect, fd, to, length)) : next.connect(fd, to, length);
+        if (result < 0 && drain_cut())
+            continue;
+        /* when its time is over, a second call is told so in another way */
+        if (result < 0 && again && *error_place() == E_ALREADY)
+            *error_place() = E_INPROGRESS;
+        return result;
+    }
 }

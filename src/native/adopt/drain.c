@@ -98,7 +98,7 @@ static void replace(struct offer *offer)
         long flags = CALL(SYS_fcntl, fd, DESCRIPTOR_GET);
         long result = CALL(SYS_dup3, made, fd, flags > 0 && (flags & CLOSE_ON_EXEC) ? FLAG_CLOEXEC : 0);
         /* beyond what the program may have (RLIMIT_NOFILE), where nothing new can be put; left, it would look as if it could still accept */
-        if (result < 0 && fd == offer->fd)
+        if (result < 0 && fd == offer->fd && fd != made)
             CALL(SYS_close, fd);
     }
     CALL(SYS_close, made);
@@ -217,6 +217,7 @@ static bool is_reset(int number, void *handler)
 
 EXPORT int sigaction(int number, const struct action *action, struct action *before)
 {
+    struct action own;
     kept_begin();
     if (action != NULL && is_reset(number, action->handler)) {
         if (before != NULL)
@@ -225,6 +226,12 @@ EXPORT int sigaction(int number, const struct action *action, struct action *bef
     }
     if (next.sigaction == NULL)
         return (int)answer(-E_NOSYS);
+    if (action != NULL && kept.drain_signal != 0 && drain_armed()) {
+        /* held back until that handler returns, the signal would seem to have cut what the handler's own has */
+        own = *action;
+        own.mask[0] &= ~(1ul << (kept.drain_signal - 1));
+        action = &own;
+    }
     int result = next.sigaction(number, action, before);
     /* it never was the program's: who puts back what was there must not install it anew in a place of its own */
     if (result == 0 && before != NULL && before->handler == (void *)on_signal)

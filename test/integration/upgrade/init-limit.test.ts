@@ -51,11 +51,11 @@ test("a service that the init has no room for waits for another try with the lim
   limit("16");
   const answer = await server.ask("/v1/services/web0/restart", "POST");
   assert.notEqual(answer.status, 200);
-  assert.match(
-    server.stderr,
+  const said = [
     /(cannot pass \d+ descriptors|cannot start a process): the init's limit nofile is 16, \d+ are needed/,
-  );
-  assert.match(server.stderr, /"level":"error".*the init has refused STATE: it may open no more files/);
+    /"level":"error".*the init has refused STATE: it may open no more files/,
+  ];
+  for (const words of said) await eventually(() => words.test(server.stderr), { what: `${words}` });
   const { code, err } = await stage.upgrade(generation(2));
   assert.equal(code, 1);
   assert.match(err, /cannot start it: the init may open no more files \(limit nofile\)/);

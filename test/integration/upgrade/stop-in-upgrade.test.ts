@@ -110,3 +110,32 @@ test("a new generation in a container of its own that is told to stop in the pro
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+for (const [when, probation, reached] of [
+  ["in the probation", 20, '"step":"PROBATION"'],
+  ["while it drains", 0.3, '"step":"FINALIZE"'],
+] as const)
+  test(`an old generation whose container is stopped ${when} ends, and leaves the paths of its sockets to the new one`, async () => {
+    const directory = mkdtempSync(join(tmpdir(), "pe-stop-"));
+    const path = join(directory, "web.sock");
+    const config = (number: number): string => `
+listeners: { local: { unix: ${path} } }
+services:
+  web: { command: [${process.execPath}, ${web}, "${number}"], listeners: [local] }
+  slow: { command: [/bin/sh, -c, "trap 'sleep 1; exit 0' TERM; while :; do sleep 0.05; done"], upgrade: { strategy: handover } }
+upgrade: { directory: ${directory}, probationSeconds: ${probation}, standby: true }
+shutdown: { gracePeriodSeconds: 10, lameDuckSeconds: 0 }
+`;
+    try {
+      await using first = startServer(config(1));
+      await first.phase("Running");
+      await using second = startServer(config(2), { env: { PINGORA_ENTRY_UPGRADE: "one" } });
+      await eventually(() => first.stderr.includes(reached), { what: reached, timeoutMs: 20_000 });
+      first.signal("SIGTERM");
+      assert.equal((await first.exited).code, 0, first.stderr);
+      assert.ok(existsSync(path), "the path is the new generation's");
+      assert.equal((await second.ask("/readyz")).status, 200);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
