@@ -233,7 +233,12 @@ export interface Connections {
    */
   count(
     listeners: ReadonlyMap<string, BoundListener>,
-    processes: readonly { readonly instance: string; readonly pid: number }[],
+    processes: readonly {
+      readonly instance: string;
+      readonly pid: number;
+      /** of several at one address (reusePort) only its own can be what its connections came in at */
+      readonly listeners?: readonly string[];
+    }[],
   ): Promise<{
     readonly counts: readonly ConnectionCount[];
     /**

@@ -70,7 +70,7 @@ function endKey(end: ClientEnd): string {
 function placesOf(ends: readonly ClientEnd[]): ListenerIndex {
   const ports = new Set(ends.flatMap((end) => (end.kind === "tcp" ? [end.remotePort] : [])));
   const paths = { size: ends.some(({ kind }) => kind === "unix") ? 1 : 0, get: () => "asked" };
-  return { ports, families: new Set([4, 6]), paths, atPort: () => "asked" };
+  return { ports, families: new Set([4, 6]), paths, atPort: () => "asked", twins: () => [] };
 }
 
 /** Everything but the connections that are asked for counts as somebody else's. */

@@ -64,14 +64,19 @@ export function createConnections({ own = nothingOwn, init, netlink = true }: Co
       );
       const queued = new Map<string, number>();
       const [counted, deserted, moved] = [new Tally(), new Tally(), new Tally()];
-      for (const { listener, inode, uid } of entries) {
+      const listenersOf = new Map(processes.map(({ instance, listeners: own }) => [instance, own]));
+      for (const { listener: first, inode, uid } of entries) {
         if (inode === 0) {
-          queued.set(listener, (queued.get(listener) ?? 0) + 1);
+          queued.set(first, (queued.get(first) ?? 0) + 1);
           continue;
         }
         const client = probed?.clientOf(inode);
         if (client === "probe") continue;
         const instance = owners.instanceOf(inode) ?? "";
+        const itsOwn = listenersOf.get(instance) ?? [first];
+        const listener = itsOwn.includes(first)
+          ? first
+          : (index.twins(first).find((twin) => itsOwn.includes(twin)) ?? first);
         const former = left.get(inode);
         if (former !== undefined) moved.add(listener, former);
         // somebody else's, unless it may be that of a process that shows us nothing

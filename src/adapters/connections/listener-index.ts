@@ -10,6 +10,8 @@ export interface ListenerIndex {
   readonly paths: Pick<ReadonlyMap<string, string>, "get" | "size">;
   /** `address`: 8 or 32 hexadecimal digits, asked for only where it matters */
   atPort(port: number, family: 4 | 6, address: () => string): string | undefined;
+  /** others at the address of this one (reusePort), of which the kernel does not tell which a connection came in at */
+  twins(listener: string): readonly string[];
 }
 
 interface Place {
@@ -39,6 +41,12 @@ export function indexListeners(listeners: ReadonlyMap<string, BoundListener>): L
     ports,
     families,
     paths,
+    twins(listener) {
+      const all = [...places[4].values(), ...places[6].values()];
+      const here = all.find((each) => each.some((place) => place.listener === listener)) ?? [];
+      const address = here.find((place) => place.listener === listener)?.address;
+      return here.filter((place) => place.address === address).map((place) => place.listener);
+    },
     // what an IPv6 listener accepts from IPv4 is an IPv6 socket: families never mix
     atPort(port, family, address) {
       const here = places[family].get(port);

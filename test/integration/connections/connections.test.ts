@@ -32,10 +32,13 @@ const unix = (name: string): ListenerAddress => ({
   type: "stream",
 });
 
-async function bind(addresses: Readonly<Record<string, ListenerAddress>>): Promise<Map<string, BoundListener>> {
+async function bind(
+  addresses: Readonly<Record<string, ListenerAddress>>,
+  reusePort = false,
+): Promise<Map<string, BoundListener>> {
   const bound = new Map<string, BoundListener>();
   for (const [name, address] of Object.entries(addresses)) {
-    const spec = { name, address, key: name, backlog: 511, reusePort: false, passAs: "systemd", envName: "" } as const;
+    const spec = { name, address, key: name, backlog: 511, reusePort, passAs: "systemd", envName: "" } as const;
     const listener = await sockets.bind(spec, new AbortController().signal);
     bound.set(name, listener);
     cleanups.push(() => sockets.close(listener));
@@ -316,6 +319,26 @@ test("count tells what a process passed on to another one before it ended", asyn
   const { counts: youngs } = await connections.count(listeners, [{ instance: "web/1", pid: young.pid ?? 0 }]);
   assert.equal(youngs[0]?.connections, 2);
 });
+
+for (const netlink of [true, false])
+  test(`count tells the listeners of services that share an address apart${netlink ? "" : " from /proc/net"}`, async () => {
+    const one = await bind({ a: tcp("127.0.0.1") }, true);
+    const port = one.get("a")?.port ?? 0;
+    const other = await bind({ b: tcp("127.0.0.1", port) }, true);
+    const [first, second] = [acceptor(one.values()), acceptor(other.values())];
+    await open({ host: "127.0.0.1", port }, 24);
+    await eventually(() => first.accepted() + second.accepted() === 24);
+    const connections = createConnections({ netlink });
+    const { counts } = await connections.count(new Map([...one, ...other]), [
+      { instance: "a/0", pid: first.pid, listeners: ["a"] },
+      { instance: "b/0", pid: second.pid, listeners: ["b"] },
+    ]);
+    const found = counts.map(({ listener, instance, connections: open }) => [listener, instance, open]).sort();
+    assert.deepEqual(found, [
+      ["a", "a/0", first.accepted()],
+      ["b", "b/0", second.accepted()],
+    ]);
+  });
 
 test("count says that it is not exact when another user's process may not be looked at", async (t) => {
   if (process.geteuid?.() !== 0) return t.skip("needs root, to become somebody else");
