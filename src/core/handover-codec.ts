@@ -199,6 +199,7 @@ function textColumn(fields: Fields, name: string, count: number): readonly strin
   return value;
 }
 
+/** The same of numbers. */
 function numberColumn(fields: Fields, name: string, count: number): readonly number[] {
   const value = fields[name];
   if (!Array.isArray(value) || value.length !== count) return column(fields, name, count, asWhole);

@@ -346,6 +346,7 @@ export class InitClient implements Init {
 
   /** False: nobody waits for an answer to it. */
   #refuse(verb: string, text: string): boolean {
+    const error = () => new Error(`the init refused ${verb}: ${text}`);
     switch (verb) {
       case "REPLACE": {
         const waits = this.#replacements.has(verb);
@@ -359,11 +360,11 @@ export class InitClient implements Init {
       case "HOLD":
         return this.#holds.refuseOldest((name) => this.#notHeld(name, text));
       case "SPAWN":
-        return this.#spawns.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+        return this.#spawns.refuseOldest(error);
       case "SIGNAL":
-        return this.#signals.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+        return this.#signals.refuseOldest(error);
       case "SUCCESSOR":
-        return this.#successors.refuseOldest(() => new Error(`the init refused ${verb}: ${text}`));
+        return this.#successors.refuseOldest(error);
       default:
         return false;
     }
